@@ -1,0 +1,71 @@
+"""usbeam: from raw ultrasound channel data to images, with any subset of transmitters.
+
+Everything a user needs is reached from here; names load their modules when first used, so that ``import usbeam``
+costs little.
+
+Examples
+--------
+>>> import usbeam as ub
+>>> ub.Grid.linear(x=(-20e-3, 20e-3), z=(5e-3, 45e-3), shape=(620, 256)).size
+158720
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Acquisition": "usbeam.acquisition",
+    "Probe": "usbeam.acquisition",
+    "Transmits": "usbeam.acquisition",
+    "Truth": "usbeam.acquisition",
+    "Grid": "usbeam.grid",
+    "Image": "usbeam.image",
+    "UsbeamError": "usbeam.errors",
+    "Plan": "usbeam.beamforming.plan",
+    "beamform": "usbeam.beamforming.plan",
+    "load": "usbeam.io",
+    "load_image": "usbeam.io",
+    "save": "usbeam.io",
+    "convert": "usbeam.io",
+    "validate": "usbeam.io",
+    "simulate": "usbeam.simulate",
+    "subsets": "usbeam.beamforming",
+}
+_MODULES = frozenset({"simulate", "subsets"})
+
+if TYPE_CHECKING:
+    from usbeam import simulate as simulate
+    from usbeam.acquisition import Acquisition as Acquisition
+    from usbeam.acquisition import Probe as Probe
+    from usbeam.acquisition import Transmits as Transmits
+    from usbeam.acquisition import Truth as Truth
+    from usbeam.beamforming import subsets as subsets
+    from usbeam.beamforming.plan import Plan as Plan
+    from usbeam.beamforming.plan import beamform as beamform
+    from usbeam.errors import UsbeamError as UsbeamError
+    from usbeam.grid import Grid as Grid
+    from usbeam.image import Image as Image
+    from usbeam.io import convert as convert
+    from usbeam.io import load as load
+    from usbeam.io import load_image as load_image
+    from usbeam.io import save as save
+    from usbeam.io import validate as validate
+
+__all__ = ["__version__", *sorted(_HOMES)]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'usbeam' has no attribute {name!r}")
+    if name in _MODULES:
+        return importlib.import_module(home if home.endswith(name) else f"{home}.{name}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

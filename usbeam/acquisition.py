@@ -278,7 +278,7 @@ class Transmits:
         for index in np.flatnonzero(np.array(self.kind) == "element"):
             if np.count_nonzero(self.apodization[index]) != 1:
                 raise GeometryError(
-                    f"transmit {index} is of kind element but fires {np.count_nonzero(self.apodization[index])} elements",
+                    f"transmit {index} of kind element fires {np.count_nonzero(self.apodization[index])} elements",
                     location="transmit/apodization",
                     expected="exactly one non-zero weight",
                     hint="use kind diverging, focused or custom for several elements",

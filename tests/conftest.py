@@ -1,0 +1,28 @@
+"""What every test shares: where the real recordings are, and how many of their tests ran."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = Path(os.environ.get("USBEAM_REAL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real recordings; skips where it is missing."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"no real recordings at {REAL_DATA}; set USBEAM_REAL_DATA to their folder")
+    return REAL_DATA
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests on real recordings ran, so that a green run cannot hide that none did."""
+    counts = {
+        outcome: sum("real_data" in report.keywords for report in terminalreporter.getreports(outcome))
+        for outcome in ("passed", "failed", "skipped")
+    }
+    line = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    terminalreporter.write_line(f"tests on real recordings ({REAL_DATA}): {line}")

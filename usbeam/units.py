@@ -13,6 +13,7 @@ _UNITS: dict[str, dict[str, float]] = {
     "frequency": {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9},
     "speed": {"m/s": 1.0, "mm/us": 1e3, "mm/µs": 1e3, "km/s": 1e3},
     "angle": {"rad": 1.0, "deg": math.pi / 180},
+    "ratio": {"%": 1e-2},
     "size": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9},
 }
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s]\S*)?\s*")
@@ -26,7 +27,7 @@ def parse_quantity(text: str, dimension: str) -> float:
     text
         For example ``"40mm"``, ``"-7.5 MHz"``, ``"1540"``.
     dimension
-        One of ``length``, ``time``, ``frequency``, ``speed``, ``angle``, ``size``.
+        One of ``length``, ``time``, ``frequency``, ``speed``, ``angle``, ``ratio``, ``size``.
 
     Raises
     ------

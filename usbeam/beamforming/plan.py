@@ -1,0 +1,323 @@
+"""Beamform: what a user calls. A `Plan` does once what depends on geometry alone, then images any number of frames."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usbeam import device as devices
+from usbeam.acquisition import Acquisition
+from usbeam.beamforming import subsets
+from usbeam.beamforming.apodization import acceptance
+from usbeam.beamforming.das import DelayAndSum
+from usbeam.beamforming.sampling import choose
+from usbeam.errors import BadField, ConfigError, TooLarge
+from usbeam.grid import Grid
+from usbeam.image import Image
+
+METHODS = ("das",)
+DEFAULT_BUDGET = 256e6
+"""Bytes for tables and prepared traces; more than this gains no speed on the machines measured."""
+_log = logging.getLogger("usbeam")
+_compiled: set[str] = set()
+
+
+class Plan:
+    """A beamformer for one recording's geometry, one grid and one or several subsets of transmits.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Only its header is used; any frame of the same geometry may be imaged.
+    grid : Grid, optional
+        Image points; `default_grid` if not given.
+    method
+        ``das``.
+    transmits : (n_tx,) or a sequence of such, optional
+        Weights of the transmits, one vector per image (see `usbeam.subsets`); all transmits if not given. Several
+        vectors share one pass over the data.
+    f_number, window
+        Receive acceptance (see `usbeam.beamforming.apodization.acceptance`); every angle if not given.
+    transmit_f_number, transmit_window
+        Transmit acceptance. A narrow one leaves blind triangles in images from few transmitters.
+    interpolation, upsampling
+        ``nearest``, ``linear`` or ``cubic``, on samples refined by a whole factor. What is not given is chosen: the
+        cheapest that is predicted to stay 40 dB below the signal (`usbeam.beamforming.sampling.choose`).
+    fold
+        Add reciprocal traces first, where that is exact: about half the work for a full matrix.
+    sound_speed
+        [m/s]; the recording's own if not given.
+    device
+        ``auto``, ``cpu`` or ``gpu``.
+    memory_budget
+        Bytes for tables and prepared traces. The result does not depend on it.
+
+    Raises
+    ------
+    ConfigError, GeometryError, DeviceUnavailable, TooLarge
+        For a request that cannot be met, before any work is done.
+
+    Examples
+    --------
+    >>> import numpy as np, usbeam as ub
+    >>> probe = ub.Probe.linear(8, 0.3e-3, 5e6)
+    >>> recording = ub.Acquisition(
+    ...     samples=np.zeros((1, 8, 8, 400), np.float32), kind="rf", sampling_frequency=20e6, start_time=0.0,
+    ...     sound_speed=1540.0, probe=probe, transmits=ub.Transmits.elements(probe))
+    >>> grid = ub.Grid.linear(x=(-1e-3, 1e-3), z=(5e-3, 10e-3), shape=(50, 20))
+    >>> plan = ub.Plan(recording, grid, transmits=[ub.subsets.ends(recording, 2), ub.subsets.all(recording)])
+    >>> low, high = plan(recording.frame(0))
+    >>> high.data.shape
+    (50, 20)
+    """
+
+    def __init__(
+        self,
+        acquisition: Acquisition,
+        grid: Grid | None = None,
+        *,
+        method: str = "das",
+        transmits: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
+        f_number: float | None = None,
+        window: str = "boxcar",
+        transmit_f_number: float | None = None,
+        transmit_window: str = "boxcar",
+        interpolation: str | None = None,
+        upsampling: int | None = None,
+        fold: bool = True,
+        sound_speed: float | None = None,
+        device: str = "auto",
+        memory_budget: float = DEFAULT_BUDGET,
+    ) -> None:
+        if method not in METHODS:
+            raise ConfigError("unknown method", location="method", expected=", ".join(METHODS), found=method)
+        speed = acquisition.sound_speed if sound_speed is None else float(sound_speed)
+        if not (np.isfinite(speed) and speed > 0):
+            raise ConfigError("not a positive number", location="sound_speed", expected="m/s > 0", found=sound_speed)
+        if not (np.isfinite(memory_budget) and memory_budget > 0):
+            raise ConfigError(
+                "not a positive number", location="memory_budget", expected="bytes > 0", found=memory_budget
+            )
+        self.acquisition = acquisition
+        self.grid = default_grid(acquisition) if grid is None else grid
+        self.device = devices.resolve(device)
+        self.weights = _weight_matrix(transmits, acquisition)
+        self.interpolation = choose(acquisition, interpolation, upsampling)
+        _refuse_undersampled(acquisition)
+        _refuse_huge(self.grid, len(self.weights))
+        self._beamformer = DelayAndSum(
+            acquisition,
+            self.grid,
+            self.weights,
+            transmit_window=acceptance(transmit_f_number, transmit_window),
+            receive_window=acceptance(f_number, window),
+            interpolation=self.interpolation,
+            fold=fold,
+            sound_speed=speed,
+            memory_budget=memory_budget,
+        )
+        _warn_beyond_record(acquisition, self.grid, speed)
+        if acquisition.is_half_matrix:
+            _log.info("half-matrix recording: the missing traces are taken from their reciprocals")
+        self.settings: dict[str, Any] = {
+            "method": method,
+            "device": self.device,
+            "sound_speed": speed,
+            "f_number": f_number,
+            "window": window,
+            "transmit_f_number": transmit_f_number,
+            "transmit_window": transmit_window,
+            "interpolation": self.interpolation.name,
+            "upsampling": self.interpolation.upsampling,
+            "folded": self._beamformer.folded,
+            "half_matrix": acquisition.is_half_matrix,
+        }
+
+    @property
+    def n_sums(self) -> int:
+        """Delay-interpolate-accumulate operations for one frame."""
+        return self._beamformer.n_sums
+
+    def __call__(self, samples: npt.ArrayLike) -> list[Image]:
+        """Image one frame with every subset.
+
+        Parameters
+        ----------
+        samples : (n_tx, n_rx, n_samples)
+            float32 or int16 RF, complex64 IQ, as ``acquisition.frame(i)`` gives them; any memory layout.
+
+        Returns
+        -------
+        list of Image
+            State complex, one per subset, in the units of the samples.
+
+        Raises
+        ------
+        BadField
+            If the samples have another shape or type than the recording, or are not finite.
+        """
+        recording = self.acquisition
+        frame = np.ascontiguousarray(samples)
+        expected = recording.samples.shape[1:]
+        if frame.shape != expected:
+            raise BadField("wrong shape", location="samples", expected=expected, found=frame.shape)
+        if np.iscomplexobj(frame) != (recording.kind == "iq") or frame.dtype.kind not in "fic":
+            raise BadField(
+                f"{frame.dtype} samples for a recording of kind {recording.kind}",
+                location="samples",
+                expected=recording.samples.dtype.name,
+            )
+        if frame.dtype.kind != "i":
+            frame = frame.astype(np.complex64 if recording.kind == "iq" else np.float32, copy=False)
+        _say_compiling(self._beamformer.__class__.__name__)
+        data = self._beamformer(frame)
+        if not np.all(np.isfinite(data)):
+            _refuse_nonfinite(frame)
+        if recording.scale != 1:
+            data *= np.float32(recording.scale)
+        return [self._image(image, weights) for image, weights in zip(data, self.weights, strict=True)]
+
+    def frames(self, indices: Iterable[int] | None = None) -> Iterator[list[Image]]:
+        """Image frames of the plan's own recording one after the other; each is read when its turn comes.
+
+        Parameters
+        ----------
+        indices
+            Which frames; all if not given.
+        """
+        for index in range(self.acquisition.n_frames) if indices is None else indices:
+            yield self(self.acquisition.frame(index))
+
+    def _image(self, data: npt.NDArray[np.complex64], weights: npt.NDArray[np.float32]) -> Image:
+        source: dict[str, str] = {}
+        if self.acquisition.path is not None:
+            source["file"] = Path(self.acquisition.path).name
+        if "sha256_samples" in self.acquisition.provenance:
+            source["sha256_samples"] = self.acquisition.provenance["sha256_samples"]
+        settings = {**self.settings, "transmit_weights": [float(w) for w in weights]}
+        return Image(np.ascontiguousarray(data), self.grid, settings=settings, source=source)
+
+
+def beamform(
+    acquisition: Acquisition,
+    grid: Grid | None = None,
+    *,
+    transmits: npt.ArrayLike | None = None,
+    frame: int = 0,
+    **options: Any,
+) -> Image:
+    """Image one frame of a recording with one subset of transmits.
+
+    Parameters
+    ----------
+    acquisition
+        The recording.
+    grid
+        Image points; `default_grid` if not given.
+    transmits : (n_tx,), optional
+        Weights of the transmits; all if not given.
+    frame
+        Which frame.
+    **options
+        Any other parameter of `Plan`.
+
+    Returns
+    -------
+    Image
+        State complex: ``image.envelope().db(60)`` is what one looks at.
+    """
+    weights = None if transmits is None else [subsets.check(transmits, acquisition)]
+    (image,) = Plan(acquisition, grid, transmits=weights, **options)(acquisition.frame(frame))
+    return image
+
+
+def default_grid(acquisition: Acquisition) -> Grid:
+    """The region that the recording covers, at half a wavelength laterally and a quarter in depth.
+
+    The width is the array's; the depth runs from two wavelengths, or from where the record starts, to where the last
+    sample's echo of a central element comes from. Finer steps are not needed: the image is analytic.
+    """
+    probe, wavelength = acquisition.probe, acquisition.wavelength
+    shift = float(np.mean(np.asarray(acquisition.start_time) - np.asarray(acquisition.transmits.pulse_peak_time)))
+    shift -= 2 * probe.lens_delay
+    end = shift + acquisition.n_samples / acquisition.sampling_frequency
+    top = max(2 * wavelength, acquisition.sound_speed * shift / 2)
+    bottom = max(acquisition.sound_speed * end / 2, top + wavelength)
+    x = probe.element_positions[:, 0]
+    left, right = float(x.min()), float(x.max())
+    if left == right:
+        left, right = left - 5 * wavelength, right + 5 * wavelength
+    return Grid.spaced(x=(left, right), z=(top, bottom), spacing=(wavelength / 4, wavelength / 2))
+
+
+def _weight_matrix(transmits: Any, acquisition: Acquisition) -> npt.NDArray[np.float32]:
+    """One checked row per image."""
+    if transmits is None:
+        return subsets.all(acquisition)[None]
+    rows: list[Any] = list(transmits)
+    if not rows:
+        raise ConfigError("no transmit is selected", location="transmits", expected="at least one subset")
+    vectors = rows if np.ndim(rows[0]) == 1 else [rows]
+    return np.stack([subsets.check(row, acquisition) for row in vectors])
+
+
+def _refuse_undersampled(acquisition: Acquisition) -> None:
+    probe = acquisition.probe
+    if acquisition.kind == "rf" and probe.center_frequency >= acquisition.sampling_frequency / 2:
+        raise ConfigError(
+            "RF sampled below twice its centre frequency cannot be delayed as it is",
+            path=acquisition.path,
+            location="sampling_frequency",
+            expected=f"more than {2 * probe.center_frequency:g} Hz",
+            found=f"{acquisition.sampling_frequency:g} Hz",
+            hint="demodulate it first: the mapping importer does with demodulate = true",
+        )
+
+
+def _refuse_huge(grid: Grid, n_images: int) -> None:
+    import psutil
+
+    need, free = 16 * grid.size * n_images, psutil.virtual_memory().available
+    if need > 0.8 * free:
+        raise TooLarge(
+            f"{n_images} image(s) of {grid.size} points need about {need / 1e9:.3g} GB",
+            location="grid",
+            expected=f"at most 80 % of the {free / 1e9:.3g} GB that are free",
+            hint="take a coarser or smaller grid",
+        )
+
+
+def _warn_beyond_record(acquisition: Acquisition, grid: Grid, sound_speed: float) -> None:
+    """Points whose earliest echo lies past the record stay zero; say so rather than let them look like silence."""
+    end = np.max(np.asarray(acquisition.start_time)) + acquisition.n_samples / acquisition.sampling_frequency
+    plate = float(acquisition.probe.element_positions[:, 2].max())
+    if acquisition.transmits.delays.min() + 2 * (float(grid.z[-1]) - plate) / sound_speed > end:
+        depth = plate + sound_speed * (end - acquisition.transmits.delays.min()) / 2
+        warnings.warn(
+            f"the grid reaches {grid.z[-1] * 1e3:.4g} mm, the record only {depth * 1e3:.4g} mm: "
+            "the image is zero where nothing was recorded",
+            stacklevel=3,
+        )
+
+
+def _refuse_nonfinite(frame: npt.NDArray[Any]) -> None:
+    bad = np.argwhere(~np.isfinite(frame))
+    where = f"first at (transmit, receive, sample) {tuple(int(i) for i in bad[0])}" if len(bad) else "values overflow"
+    raise BadField(
+        f"{len(bad)} sample(s) are NaN or infinite, {where}",
+        location="samples",
+        expected="finite samples",
+        hint="load the file with on_nonfinite='zero', or mend the recording",
+    )
+
+
+def _say_compiling(name: str) -> None:
+    if name not in _compiled:
+        _compiled.add(name)
+        _log.info("compiling the kernels, once per process (usbeam warmup and USBEAM_NUMBA_CACHE=1 avoid it)")

@@ -1,0 +1,254 @@
+"""Delay-and-sum on the CPU: fixed-point delay tables, and the sum over traces (Numba).
+
+The sum visits tiles of image columns in parallel; within a tile every (transmit, receive) pair reads its trace once
+for all columns, depth innermost. A delay is the integer sum of two table entries: its high bits are the sample, its
+low bits choose a row of complex interpolation weights. Samples outside the record add nothing.
+"""
+
+# Kernel bodies are typed by Numba when they compile.
+# pyright: basic
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+from numba import njit, prange
+
+from usbeam.kernels.simd import accumulate_taps
+
+CACHE = os.environ.get("USBEAM_NUMBA_CACHE", "").lower() in ("1", "true", "yes", "on")
+"""Numba's on-disk cache has crashed on shared folders (numba issue 4807), so it is opt-in."""
+
+OPTIONS = {
+    "nogil": True,
+    "error_model": "numpy",
+    # Everything but nnan and ninf: NaN tests must survive.
+    "fastmath": {"contract", "reassoc", "arcp", "nsz"},
+    "cache": CACHE,
+}
+COLUMNS = 16
+"""Image columns in a tile: each trace is read once for so many columns, and the tile's tables stay in the cache."""
+
+FRACTION_BITS = 14
+"""Fractional bits of a delay in the tables; 17 bits and a sign are left for whole samples."""
+PHASE_BITS = 10
+N_PHASES = 1 << PHASE_BITS
+"""Rows of the interpolation table: fractions of a sample that are told apart."""
+MAX_SAMPLES = 1 << (29 - FRACTION_BITS)
+"""Longest delay of one leg, in samples."""
+
+SPHERICAL, PLANE, FOCUSED = 0, 1, 2
+"""Shapes of a wavefront: first arrival from point sources; a plane; through a focus, where the sign turns."""
+
+
+@njit(parallel=True, **OPTIONS)
+def leg_tables(shape, first, position, time, axis, edges, x, z, sound_speed, units, max_sine, taper, pedestal, weights):
+    """Delay of one leg (transmit or receive) at every image point, in fixed point, and its window.
+
+    Parameters
+    ----------
+    shape : (n,) int8
+        `SPHERICAL`, `PLANE` or `FOCUSED`.
+    first : (n + 1,) int64
+        Leg i has the sources ``first[i]:first[i + 1]`` (one, or several for SPHERICAL).
+    position : (n_sources, 3), time : (n_sources,)
+        Where [m] and when [s] a source starts, relative to sample 0.
+    axis : (n, 3)
+        Unit vector: direction of a plane wave, of the beam through a focus, an element's normal.
+    edges : (2,) int64
+        Lowest and highest table value; a delay beyond is clipped and so falls outside every record.
+    x : (n_x,), z : (n_z,)
+        Image points [m] at elevation 0.
+    sound_speed, units : float
+        [m/s]; table units per second.
+    max_sine, taper, pedestal : float
+        The window: 1 up to sin(angle) = (1 - taper) max_sine, then a raised cosine down to the pedestal at max_sine,
+        0 beyond. Above 1 there is no window.
+    weights : (n, n_x, n_z) float32, or (0, 0, 0)
+        Filled with the window's values where it has the full shape.
+
+    Returns
+    -------
+    delay : (n, n_x, n_z) int32
+    active : (n, n_x, 2) int32
+        Depth indices ``start, stop`` outside which the window is 0.
+    """
+    n, n_x, n_z = shape.size, x.size, z.size
+    delay = np.empty((n, n_x, n_z), np.int32)
+    active = np.empty((n, n_x, 2), np.int32)
+    for i in prange(n):
+        ax, ay, az = axis[i, 0], axis[i, 1], axis[i, 2]
+        for c in range(n_x):
+            start, stop = n_z, 0
+            for k in range(n_z):
+                arrival = np.inf
+                sine = 0.0
+                for s in range(first[i], first[i + 1]):
+                    dx = x[c] - position[s, 0]
+                    dy = -position[s, 1]
+                    dz = z[k] - position[s, 2]
+                    along = dx * ax + dy * ay + dz * az
+                    distance = math.sqrt(dx * dx + dy * dy + dz * dz)
+                    if shape[i] == PLANE:
+                        path = along
+                    elif shape[i] == FOCUSED:
+                        path = math.copysign(distance, along)
+                    else:
+                        path = distance
+                    arrival = min(arrival, time[s] + path / sound_speed)
+                    if max_sine <= 1.0:
+                        if shape[i] == SPHERICAL and along <= 0.0:
+                            sine = 2.0  # behind the element
+                        else:
+                            sine = math.sqrt(max(0.0, 1.0 - (along / max(distance, 1e-12)) ** 2))
+                ticks = math.floor(arrival * units + 0.5)
+                delay[i, c, k] = np.int32(min(max(ticks, edges[0]), edges[1]))
+                weight = 1.0
+                if max_sine <= 1.0:
+                    if sine > max_sine:
+                        weight = 0.0
+                    elif sine > (1.0 - taper) * max_sine:
+                        phase = (sine / max_sine - (1.0 - taper)) / taper
+                        weight = pedestal + (1.0 - pedestal) * (0.5 + 0.5 * math.cos(math.pi * phase))
+                if weight > 0.0:
+                    start = min(start, k)
+                    stop = k + 1
+                if weights.size:
+                    weights[i, c, k] = weight
+            active[i, c, 0] = start
+            active[i, c, 1] = stop
+    return delay, active
+
+
+@njit(**OPTIONS)
+def _add_trace(trace, transmit_delay, receive_delay, window, table, n_taps, accumulator):
+    """Add one trace, interpolated at the sum of two delays, to one column's accumulator."""
+    last = np.uint32(max(0, trace.size - n_taps + 1))
+    for k in range(transmit_delay.size):
+        ticks = transmit_delay[k] + receive_delay[k]
+        sample = ticks >> FRACTION_BITS
+        # One unsigned comparison refuses both what is before the record and what is after it.
+        if np.uint32(sample) < last:
+            row = np.int64((ticks >> (FRACTION_BITS - PHASE_BITS)) & (N_PHASES - 1)) * n_taps
+            gain = np.float32(1.0) if window is None else window[k]
+            accumulate_taps(accumulator, np.int64(k) * n_taps, trace, np.int64(sample), table, row, gain, n_taps)
+
+
+def _make_das(n_taps):
+    """The kernel for a number of taps, which must be a compile-time constant for the vector width."""
+
+    @njit(parallel=True, **OPTIONS)
+    def das(
+        traces,
+        receive,
+        first,
+        transmit,
+        transmit_delay,
+        receive_delay,
+        transmit_active,
+        receive_active,
+        transmit_window,
+        receive_window,
+        subsets,
+        table,
+        out,
+    ):
+        n_tx = first.size - 1
+        n_subsets, n_x, n_z = out.shape
+        for tile in prange((n_x + COLUMNS - 1) // COLUMNS):
+            c0 = tile * COLUMNS
+            c1 = min(n_x, c0 + COLUMNS)
+            accumulator = np.zeros((c1 - c0, n_z * n_taps), np.complex64)
+            for event in range(n_tx):
+                t = transmit[event]
+                for p in range(first[event], first[event + 1]):
+                    r = receive[p]
+                    for c in range(c0, c1):
+                        k0 = max(transmit_active[t, c, 0], receive_active[r, c, 0])
+                        k1 = min(transmit_active[t, c, 1], receive_active[r, c, 1])
+                        if k0 < k1:
+                            _add_trace(
+                                traces[p],
+                                transmit_delay[t, c, k0:k1],
+                                receive_delay[r, c, k0:k1],
+                                None if receive_window is None else receive_window[r, c, k0:k1],
+                                table,
+                                n_taps,
+                                accumulator[c - c0, k0 * n_taps :],
+                            )
+                for c in range(c0, c1):
+                    for k in range(transmit_active[t, c, 0], transmit_active[t, c, 1]):
+                        value = np.complex64(0)
+                        for tap in range(n_taps):
+                            value += accumulator[c - c0, k * n_taps + tap]
+                            accumulator[c - c0, k * n_taps + tap] = 0
+                        if transmit_window is not None:
+                            value *= transmit_window[t, c, k]
+                        for s in range(n_subsets):
+                            out[s, c, k] += subsets[s, event] * value
+
+    return das
+
+
+_DAS = {n_taps: _make_das(n_taps) for n_taps in (1, 2, 4)}
+
+
+def das(
+    traces,
+    receive,
+    first,
+    transmit,
+    transmit_delay,
+    receive_delay,
+    transmit_active,
+    receive_active,
+    transmit_window,
+    receive_window,
+    subsets,
+    table,
+    out,
+):
+    """Sum traces along delays, for several weightings of the transmits at once.
+
+    ``out[s, x, z] += sum_t subsets[s, t] wt[t, x, z] sum_(p in t) wr[r_p, x, z] trace_p(dt[t, x, z] + dr[r_p, x, z])``
+
+    Parameters
+    ----------
+    traces : (n_pairs, n_samples) complex64
+        Analytic signals.
+    receive : (n_pairs,) int32
+        Receive leg of each pair.
+    first : (n_tx + 1,) int64
+        Transmit t has the pairs ``first[t]:first[t + 1]``.
+    transmit : (n_tx,) int32
+        Transmit leg of each transmit.
+    transmit_delay, receive_delay : (n_legs, n_x, n_z) int32
+        In ``2**-FRACTION_BITS`` samples, as `leg_tables` makes them.
+    transmit_active, receive_active : (n_legs, n_x, 2) int32
+        Depth range of each leg in each column.
+    transmit_window, receive_window : float32 like the delays, or None
+        Window weights; None is 1.
+    subsets : (n_subsets, n_tx) float32
+        One row of transmit weights per image.
+    table : (N_PHASES, n_taps) complex64
+        Tap weights for each fraction of a sample; n_taps 1, 2 or 4.
+    out : (n_subsets, n_x, n_z) complex64
+        Added to.
+    """
+    _DAS[table.shape[1]](
+        traces,
+        receive,
+        first,
+        transmit,
+        transmit_delay,
+        receive_delay,
+        transmit_active,
+        receive_active,
+        transmit_window,
+        receive_window,
+        subsets,
+        table.reshape(-1),
+        out,
+    )

@@ -1,0 +1,92 @@
+"""One Numba intrinsic: add the interpolated value of a complex trace to an accumulator, as a few vector instructions.
+
+LLVM turns a gather loop over single floats into scalar code on most processors. The taps of one interpolation are
+neighbours in memory, though: a complex64 trace read at sample i gives ``re[i] im[i] re[i+1] im[i+1] ...`` in one
+load. The intrinsic multiplies those lanes with a row of complex tap weights and adds them, lane by lane, to an
+accumulator of the same width; the lanes of one pixel are summed only once, after the whole receive aperture.
+"""
+
+# Numba's extension interface and llvmlite carry no types.
+# pyright: basic
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.core.extending import intrinsic  # pyright: ignore[reportMissingImports]
+from numba.np import arrayobj
+
+_FLOAT = ir.FloatType()
+_INDEX = ir.IntType(64)
+_CONTRACT = ("contract",)
+
+
+def _lanes(context, builder, array_type, array, index, n_lanes):
+    """Pointer to `n_lanes` floats that start at complex element `index`; no bounds check."""
+    data = arrayobj.make_array(array_type)(context, builder, value=array).data
+    return builder.bitcast(builder.gep(data, [index]), ir.VectorType(_FLOAT, n_lanes).as_pointer())
+
+
+def _load(builder, pointer):
+    vector = builder.load(pointer)
+    vector.align = 4
+    return vector
+
+
+def _shuffle(builder, vector, order):
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+
+
+@intrinsic
+def accumulate_taps(typing_context, accumulator, target, trace, sample, table, row, gain, n_taps):
+    """``accumulator[target + k] += gain * table[row + k] * trace[sample + k]`` for k in range(n_taps).
+
+    Parameters
+    ----------
+    accumulator, trace, table : 1-D contiguous complex64
+        Output lanes, samples and tap weights. No bound is checked here.
+    target, sample, row : int64
+        First element of each.
+    gain : float32
+        Common factor; a literal 1 costs nothing.
+    n_taps : literal int
+        1, 2 or 4.
+    """
+    if not isinstance(n_taps, types.IntegerLiteral):
+        return None
+    n_lanes = 2 * n_taps.literal_value
+
+    def generate(context, builder, signature, arguments):
+        array, at = signature.args, arguments
+        pointer = _lanes(context, builder, array[0], at[0], at[1], n_lanes)
+        samples = _load(builder, _lanes(context, builder, array[2], at[2], at[3], n_lanes))
+        weights = _load(builder, _lanes(context, builder, array[4], at[4], at[5], n_lanes))
+        vector = ir.VectorType(_FLOAT, n_lanes)
+        pairs = range(0, n_lanes, 2)
+        real = _shuffle(builder, weights, [k for k in pairs for _ in (0, 1)])
+        imaginary = _shuffle(builder, weights, [k + 1 for k in pairs for _ in (0, 1)])
+        swapped = _shuffle(builder, samples, [k + other for k in pairs for other in (1, 0)])
+        straight = builder.fmul(real, samples, flags=_CONTRACT)
+        cross = builder.fmul(imaginary, swapped, flags=_CONTRACT)
+        # Even lanes (real parts) take the difference, odd lanes the sum: one fused add-subtract instruction.
+        difference = builder.fsub(straight, cross, flags=_CONTRACT)
+        total = builder.fadd(straight, cross, flags=_CONTRACT)
+        value = builder.shuffle_vector(
+            difference,
+            total,
+            ir.Constant(
+                ir.VectorType(ir.IntType(32), n_lanes), [k if k % 2 == 0 else n_lanes + k for k in range(n_lanes)]
+            ),
+        )
+        factor = _shuffle(
+            builder,
+            builder.insert_element(ir.Constant(vector, ir.Undefined), at[6], ir.Constant(ir.IntType(32), 0)),
+            [0] * n_lanes,
+        )
+        value = builder.fmul(factor, value, flags=_CONTRACT)
+        builder.store(builder.fadd(_load(builder, pointer), value, flags=_CONTRACT), pointer).align = 4
+        return context.get_dummy_value()
+
+    index = types.int64
+    return types.void(accumulator, index, trace, index, table, index, types.float32, n_taps), generate

@@ -9,12 +9,13 @@ and image processing", IEEE Signal Processing Magazine 16(6), 1999).
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "parallel": True,
     "nogil": True,
     "error_model": "numpy",

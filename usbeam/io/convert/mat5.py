@@ -166,7 +166,7 @@ def check_unpacked_size(path: str) -> None:
     Raises
     ------
     TooLarge
-        As `usbeam.io.safe.check_size` says.
+        As `usbeam.io.convert.variables.check_size` says.
     BadField
         If the compressed bytes are damaged.
     """
@@ -182,7 +182,7 @@ def check_unpacked_size(path: str) -> None:
                     left -= len(data)
                     while data:
                         total += len(unpacker.decompress(data, 1 << 20))
-                        check_size(path, "/", total)
+                        check_size(total, path=path, location="/")
                         data = unpacker.unconsumed_tail
             except zlib.error as error:
                 raise BadField("compressed bytes are damaged", path=path, found=str(error)) from error

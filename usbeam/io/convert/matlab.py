@@ -10,11 +10,14 @@ import zipfile
 import zlib
 from typing import Any
 
+import h5py
 import numpy as np
 
-from usbeam.errors import BadField, FileAccessError, FileFormatError
+from usbeam.errors import BadField, FileFormatError
 from usbeam.io.convert.mat5 import HEADER_BYTES, Mat5
+from usbeam.io.convert.mat73 import HDF5Variables
 from usbeam.io.convert.variables import Opaque, Value, Variables, check_size
+from usbeam.io.safe import access_error
 
 
 def open_variables(path: str | os.PathLike[str]) -> Variables:
@@ -49,9 +52,7 @@ def open_variables(path: str | os.PathLike[str]) -> Variables:
     head = _head(path)
     if head.startswith(b"\x93NUMPY") or head.startswith(b"PK\x03\x04"):
         return NumPyVariables(path)
-    if _is_hdf5(path):
-        from usbeam.io.convert.mat73 import HDF5Variables
-
+    if h5py.is_hdf5(path):
         return HDF5Variables(path)
     if len(head) == HEADER_BYTES and head[124:] in (b"\x00\x01IM", b"\x01\x00MI"):
         return Mat5(path)
@@ -69,13 +70,7 @@ def _head(path: str | os.PathLike[str]) -> bytes:
         with open(path, "rb") as file:
             return file.read(HEADER_BYTES)
     except OSError as error:
-        raise FileAccessError(error.strerror or str(error), path=path) from error
-
-
-def _is_hdf5(path: str | os.PathLike[str]) -> bool:
-    import h5py
-
-    return bool(h5py.is_hdf5(path))
+        raise access_error(error, path) from error
 
 
 class NumPyVariables(Variables):
@@ -107,7 +102,8 @@ class NumPyVariables(Variables):
         if name not in self._arrays:
             return None
         if isinstance(self._arrays, np.lib.npyio.NpzFile):
-            check_size(self.path, name, sum(item.file_size for item in self._arrays.zip.infolist()))  # pyright: ignore[reportOptionalMemberAccess]
+            archive: zipfile.ZipFile = self._arrays.zip  # pyright: ignore[reportAssignmentType]
+            check_size(sum(item.file_size for item in archive.infolist()), path=self.path, location=name)
         try:
             array = np.asarray(self._arrays[name])
         except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from usbeam.acquisition import Floats
 from usbeam.errors import BadField, MissingField, TooLarge
-from usbeam.units import format_quantity
+from usbeam.io.safe import MAX_RATIO, SMALL, check_memory, read_scalar
 
 LISTED = 40
 """How many names an error message lists before it says "and so on"."""
@@ -49,25 +49,24 @@ def did_you_mean(name: str, known: list[str]) -> str | None:
     return f"did you mean {near[0]!r}?" if near else None
 
 
-def check_size(path: str, location: str, n_bytes: int) -> None:
-    """Refuse to read more than memory allows, or than a file of this size can honestly hold.
+def check_size(nbytes: int, *, path: str, location: str) -> None:
+    """Refuse to unpack more than a file of this size can honestly hold, or than fits into memory.
 
     Raises
     ------
     TooLarge
         With both numbers.
     """
-    import psutil
-
-    allowed = min(200 * os.path.getsize(path), int(0.8 * psutil.virtual_memory().available))
-    if n_bytes > allowed:
+    allowed = max(SMALL, MAX_RATIO * os.path.getsize(path))
+    if nbytes > allowed:
         raise TooLarge(
-            "more data than may be read",
+            "unpacks to more than a recording of this size can hold",
             path=path,
             location=location,
-            expected=f"at most {format_quantity(allowed, 'B')}",
-            found=format_quantity(n_bytes, "B"),
+            expected=f"at most {allowed / 1e9:.3g} GB",
+            found=f"{nbytes / 1e9:.3g} GB or more",
         )
+    check_memory(nbytes, path=path, location=location)
 
 
 class Variables(ABC):
@@ -185,12 +184,7 @@ class Variables(ABC):
         MissingField, BadField
             If it is not there or not one real number.
         """
-        vector = self.vector(name)
-        if vector.size != 1:
-            raise BadField(
-                "not a scalar", path=self.path, location=name, expected="one number", found=f"{vector.size} numbers"
-            )
-        return float(vector[0])
+        return read_scalar(self.array(name), path=self.path, location=name)
 
 
 def describe(value: Value) -> str:

@@ -117,13 +117,13 @@ def _phantom(
     from usbeam.errors import ConfigError
     from usbeam.simulate import phantoms
 
-    limits = {"x": (-width / 2, width / 2), "z": depths}
+    across = (-width / 2, width / 2)
     if name == "points":
-        return phantoms.points(**limits)
+        return phantoms.points(x=across, z=depths)
     makers = {"cysts": phantoms.cysts, "inclusions": phantoms.inclusions, "speckle": phantoms.speckle}
     if name not in makers:
         raise ConfigError("unknown phantom", location="--phantom", expected=f"points, {', '.join(makers)}", found=name)
-    return makers[name](probe, **limits, density=density, sound_speed=speed, seed=seed)
+    return makers[name](probe, x=across, z=depths, density=density, sound_speed=speed, seed=seed)
 
 
 def _transmits(text: str, probe: Probe, speed: float) -> Transmits:

@@ -109,7 +109,7 @@ class Image:
             raise ConfigError("the 0 dB reference must be positive", location="reference", found=reference)
         floor = 10 ** (-dynamic_range / 20)
         ratio = envelope / np.float32(peak) if peak > 0 else np.zeros_like(envelope)
-        data = (20 * np.log10(np.clip(ratio, floor, 1.0))).astype(np.float32)
+        data = np.clip(20 * np.log10(np.clip(ratio, floor, 1.0)), -dynamic_range, 0).astype(np.float32)
         return dataclasses.replace(self, data=data, state="db", dynamic_range_db=float(dynamic_range))
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -153,7 +153,6 @@ class DelayAndSum:
         if self._kept is not None:
             return self._kept
         x = self._grid.x[columns]
-        # Half a row of the interpolation table makes its look-up round instead of floor.
         shift = self._sampler.table_offset / self._sampler.rate
         made = (self._table(0, x, shift), self._table(1, x, 0.0))
         if len(self._blocks) == 1:
@@ -166,14 +165,13 @@ class DelayAndSum:
         legs: Legs = self._legs[leg]
         window: Window = self._windows[leg]
         ticks = 1 << das_cpu.FRACTION_BITS
-        half_phase = 0.5 / das_cpu.N_PHASES / self._sampler.rate if leg == 0 else 0.0
         limit = das_cpu.MAX_SAMPLES * ticks
         weights = np.empty((len(legs), len(x), len(self._grid.z)) if window.tapered else (0, 0, 0), np.float32)
         delay, active = das_cpu.leg_tables(
             legs.shape,
             legs.first,
             legs.position,
-            legs.time + shift + half_phase,
+            legs.time + shift,
             legs.axis,
             np.array([-limit, limit - 1]),
             x,

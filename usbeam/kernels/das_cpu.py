@@ -33,7 +33,7 @@ COLUMNS = 16
 
 FRACTION_BITS = 14
 """Fractional bits of a delay in the tables; 17 bits and a sign are left for whole samples."""
-PHASE_BITS = 10
+PHASE_BITS = 11
 N_PHASES = 1 << PHASE_BITS
 """Rows of the interpolation table: fractions of a sample that are told apart."""
 MAX_SAMPLES = 1 << (29 - FRACTION_BITS)

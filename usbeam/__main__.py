@@ -1,0 +1,5 @@
+"""``python -m usbeam`` is the command ``usbeam``."""
+
+from usbeam.cli.main import run
+
+run()

@@ -1,0 +1,165 @@
+"""``usbeam beamform``: a recording becomes an image file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from usbeam.cli.common import Json, NoProgress, Overwrite, progress_bar, result, say, settings
+
+if TYPE_CHECKING:
+    from usbeam.acquisition import Acquisition
+    from usbeam.grid import Grid
+
+
+def beamform(
+    file: Annotated[Path, typer.Argument(help="A usbeam recording.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Image file to write (.h5).", show_default=False)],
+    png: Annotated[Path | None, typer.Option(help="Also write a picture with axes in mm and a dB bar.")] = None,
+    bare_png: Annotated[Path | None, typer.Option(help="Also write the bare 8-bit pixels, spacing in metadata.")] = None,
+    method: Annotated[str, typer.Option(help="das.")] = "das",
+    transmits: Annotated[
+        str,
+        typer.Option(help="all | first:N | last:N | every:N | center:N | ends:N | index:0,31 | random:N@SEED."),
+    ] = "all",
+    x: Annotated[str | None, typer.Option(help="Lateral range, -20mm:20mm.")] = None,
+    z: Annotated[str | None, typer.Option(help="Depth range, 5mm:45mm.")] = None,
+    shape: Annotated[str | None, typer.Option(help="Points in depth and across, 620x256.")] = None,
+    spacing: Annotated[str | None, typer.Option(help="Step of both axes, 0.1mm.")] = None,
+    f_number: Annotated[float | None, typer.Option(help="Limit the receive aperture: depth over width.")] = None,
+    window: Annotated[str, typer.Option(help="Receive window: boxcar, hann, hamming, tukey[:0.5].")] = "boxcar",
+    transmit_f_number: Annotated[float | None, typer.Option(help="Limit the transmit aperture.")] = None,
+    transmit_window: Annotated[str, typer.Option(help="Transmit window.")] = "boxcar",
+    interpolation: Annotated[str | None, typer.Option(help="nearest, linear or cubic; chosen if not given.")] = None,
+    upsampling: Annotated[int | None, typer.Option(help="Refine samples first; chosen if not given.")] = None,
+    sound_speed: Annotated[str | None, typer.Option(help="Instead of the recording's, 1540 or 1.54mm/us.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    frames: Annotated[str, typer.Option(help="One frame, or several as START:STOP; each its own file.")] = "0",
+    dynamic_range: Annotated[float, typer.Option(help="Of the pictures [dB].")] = 60.0,
+    max_gb: Annotated[float | None, typer.Option(help="Refuse frames that would take more memory.")] = None,
+    nonfinite: Annotated[str, typer.Option(help="NaN or infinite samples: error or zero.")] = "error",
+    as_json: Json = False,
+    overwrite: Overwrite = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Beamform a recording: any transmits, any grid."""
+    import time
+
+    import usbeam as ub
+    from usbeam import io
+    from usbeam.io.atomic import check_output
+    from usbeam.units import parse_quantity
+
+    start = time.perf_counter()
+    limits: dict[str, Any] = {} if max_gb is None else {"max_gb": max_gb}
+    acquisition = io.load(file, on_nonfinite=nonfinite, **limits)
+    indices = _frames(frames, acquisition)
+    outputs = {index: _numbered((output, png, bare_png), index, len(indices)) for index in indices}
+    for paths in outputs.values():
+        for path in paths:
+            if path is not None:
+                check_output(path, overwrite=settings.overwrite)
+    loaded = time.perf_counter()
+    plan = ub.Plan(
+        acquisition,
+        _grid(acquisition, x, z, shape, spacing),
+        method=method,
+        transmits=ub.subsets.parse(transmits, acquisition),
+        f_number=f_number,
+        window=window,
+        transmit_f_number=transmit_f_number,
+        transmit_window=transmit_window,
+        interpolation=interpolation,
+        upsampling=upsampling,
+        sound_speed=None if sound_speed is None else parse_quantity(sound_speed, "speed"),
+        device=device,
+    )
+    planned = time.perf_counter()
+    if device == "auto":
+        say(f"device: {plan.device}")
+    seconds = {"load": loaded - start, "plan": planned - loaded, "beamform": 0.0, "write": 0.0}
+    with progress_bar("beamforming") as advance:
+        for done, index in enumerate(indices):
+            before = time.perf_counter()
+            (image,) = plan(acquisition.frame(index))
+            imaged = time.perf_counter()
+            _write(image, outputs[index], dynamic_range)
+            seconds["beamform"] += imaged - before
+            seconds["write"] += time.perf_counter() - imaged
+            advance((done + 1) / len(indices))
+    summary: dict[str, Any] = {
+        "files": [str(path) for paths in outputs.values() for path in paths if path is not None],
+        "shape": list(plan.grid.shape),
+        "x": [float(plan.grid.x[0]), float(plan.grid.x[-1])],
+        "z": [float(plan.grid.z[0]), float(plan.grid.z[-1])],
+        "frames": indices,
+        "seconds": seconds,
+        "transmits": [int(i) for i in plan.weights[0].nonzero()[0]],
+        **plan.settings,
+    }
+    n_z, n_x = plan.grid.shape
+    used = len(summary["transmits"])
+    line = (
+        f"{output}: {n_z} x {n_x} points from {used} of {acquisition.n_tx} transmits, "
+        f"{len(indices)} frame(s), {seconds['beamform']:.2f} s"
+    )
+    result(summary, as_json, [line])
+
+
+def _write(image: Any, paths: tuple[Path | None, Path | None, Path | None], dynamic_range: float) -> None:
+    output, png, bare_png = paths
+    image.save(output, overwrite=settings.overwrite)
+    if png is not None:
+        from usbeam.show import plot
+
+        plot.save_picture(image.db(dynamic_range), png, overwrite=settings.overwrite)
+    if bare_png is not None:
+        image.db(dynamic_range).save(bare_png, overwrite=settings.overwrite)
+
+
+def _frames(text: str, acquisition: Acquisition) -> list[int]:
+    """Frame indices of ``3`` or ``0:10``."""
+    from usbeam.errors import ConfigError
+
+    start, colon, stop = text.partition(":")
+    try:
+        chosen = list(range(int(start or 0), int(stop or acquisition.n_frames))) if colon else [int(start)]
+    except ValueError as error:
+        raise ConfigError(f"cannot read {text!r} as frames", location="--frames", expected="3 or 0:10") from error
+    if not chosen or chosen[0] < 0 or chosen[-1] >= acquisition.n_frames:
+        raise ConfigError(
+            "no such frame", location="--frames", expected=f"within 0..{acquisition.n_frames - 1}", found=text
+        )
+    return chosen
+
+
+def _numbered(paths: tuple[Path | None, ...], index: int, count: int) -> tuple[Path | None, Path | None, Path | None]:
+    """The three outputs of a frame; with several frames each name gets the frame's number."""
+    output, png, bare = (
+        path if path is None or count == 1 else path.with_stem(f"{path.stem}_{index:04d}") for path in paths
+    )
+    return output, png, bare
+
+
+def _grid(acquisition: Acquisition, x: str | None, z: str | None, shape: str | None, spacing: str | None) -> Grid:
+    """The grid of the options; what is not given comes from the recording."""
+    from usbeam.beamforming.plan import default_grid
+    from usbeam.errors import ConfigError
+    from usbeam.grid import Grid
+    from usbeam.units import parse_quantity, parse_range
+
+    if shape is not None and spacing is not None:
+        raise ConfigError("both --shape and --spacing are given", location="--shape", hint="give one of them")
+    default = default_grid(acquisition)
+    x_range = parse_range(x, "length") if x else (float(default.x[0]), float(default.x[-1]))
+    z_range = parse_range(z, "length") if z else (float(default.z[0]), float(default.z[-1]))
+    if shape is not None:
+        try:
+            n_z, n_x = (int(part) for part in shape.lower().split("x"))
+        except ValueError as error:
+            raise ConfigError(f"cannot read {shape!r} as a shape", location="--shape", expected="620x256") from error
+        return Grid.linear(x=x_range, z=z_range, shape=(n_z, n_x))
+    step = default.spacing if spacing is None else parse_quantity(spacing, "length")
+    return Grid.spaced(x=x_range, z=z_range, spacing=step)

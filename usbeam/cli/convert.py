@@ -23,11 +23,14 @@ def convert(
     overwrite: Overwrite = False,
 ) -> None:
     """Convert another format to a recording: BRAIN, or any file that a mapping describes."""
+    import numpy as np
+
     from usbeam.io.convert import convert as convert_file
     from usbeam.units import format_quantity
 
     recording = convert_file(source, out, format=format_name, mapping=mapping, overwrite=settings.overwrite)
-    start = float(min(recording.start_time)) if not isinstance(recording.start_time, float) else recording.start_time
+    start = float(np.min(recording.start_time))
+    kinds = sorted(set(recording.transmits.kind))
     facts = {
         "output": str(out),
         "format": recording.provenance["source_format"],
@@ -35,18 +38,18 @@ def convert(
         "dtype": recording.samples.dtype.name,
         "kind": recording.kind,
         "n_elements": recording.probe.n_elements,
-        "transmits": sorted(set(recording.transmits.kind)),
+        "transmits": kinds,
         "half_matrix": recording.is_half_matrix,
         "center_frequency": recording.probe.center_frequency,
         "sampling_frequency": recording.sampling_frequency,
         "start_time": start,
         "sound_speed": recording.sound_speed,
     }
+    sampling = f"{format_quantity(recording.sampling_frequency, 'Hz')} from {format_quantity(start, 's')}"
     lines = [
-        f"{out}: {', '.join(facts['transmits'])} transmits{', half matrix' if facts['half_matrix'] else ''}",
-        f"  (frames, transmits, receives, samples) = {recording.samples.shape} {facts['dtype']} {facts['kind']}",
-        f"  {recording.probe.n_elements} elements at {format_quantity(recording.probe.center_frequency, 'Hz')}, sampled at "
-        f"{format_quantity(recording.sampling_frequency, 'Hz')} from {format_quantity(start, 's')}, "
-        f"{recording.sound_speed:.6g} m/s",
+        f"{out}: {', '.join(kinds)} transmits{', half matrix' if recording.is_half_matrix else ''}",
+        f"  (frames, transmits, receives, samples) = {recording.samples.shape} {facts['dtype']} {recording.kind}",
+        f"  {recording.probe.n_elements} elements at {format_quantity(recording.probe.center_frequency, 'Hz')}",
+        f"  sampled at {sampling}, {recording.sound_speed:.6g} m/s",
     ]
     result(facts, as_json, lines)

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from usbeam import __version__
 from usbeam.acquisition import Acquisition
-from usbeam.errors import BadField, ConfigError, FileFormatError, GeometryError, UsbeamError
+from usbeam.errors import BadField, ConfigError, FileFormatError, GeometryError, TooLarge, UsbeamError
 from usbeam.io.atomic import check_output
 from usbeam.io.channel_data import save
 from usbeam.io.convert import brain
@@ -79,7 +81,9 @@ def read(source: Source, *, format: str | None = None, mapping: Source | None = 
     """
     name = _format_name(source, format, mapping)
     try:
-        acquisition = FORMATS[name].read(source) if mapping is None else read_mapping(source, mapping)
+        # Numbers that overflow float32 become infinite, which writing refuses with their place.
+        with np.errstate(over="ignore", invalid="ignore"):
+            acquisition = FORMATS[name].read(source) if mapping is None else read_mapping(source, mapping)
     except GeometryError as error:  # here the file is wrong, not the request
         raise BadField(
             error.what,
@@ -89,6 +93,8 @@ def read(source: Source, *, format: str | None = None, mapping: Source | None = 
             found=error.found,
             hint=error.hint,
         ) from error
+    except MemoryError as error:
+        raise TooLarge("not enough memory to convert this", path=source) from error
     except UsbeamError as error:
         error.path = error.path or os.fspath(source)
         raise

@@ -19,6 +19,7 @@ from usbeam.acquisition import ABSENT, Acquisition, Floats, Probe, Transmits
 from usbeam.errors import BadField, FileFormatError, MissingField
 from usbeam.io.convert.matlab import open_variables
 from usbeam.io.convert.variables import Variables, time_axis
+from usbeam.io.safe import check_memory
 
 REQUIRED = ("time_data", "tx", "rx", "time", "array.el_xc", "array.centre_freq")
 SPEEDS = ("ph_velocity", "material.vel_spherical_harmonic_coeffs")
@@ -164,6 +165,8 @@ def _dense(
         )
     fired, tx_slot = np.unique(tx, return_inverse=True)
     heard, rx_slot = np.unique(rx, return_inverse=True)
+    nbytes = 4 * fired.size * heard.size * n_samples
+    check_memory(nbytes, path=variables.path, location="exp_data.time_data")
     samples = np.zeros((1, fired.size, heard.size, n_samples), np.float32)
     samples[0, tx_slot, rx_slot] = traces.T
     receivers = np.full((fired.size, heard.size), ABSENT, np.int64)

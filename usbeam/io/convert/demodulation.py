@@ -11,8 +11,8 @@ from usbeam.acquisition import Floats
 from usbeam.errors import ConfigError
 from usbeam.units import format_quantity
 
-PASS_FRACTION = 0.75
-"""Share of the usable half band that passes unchanged; from there to its edge the filter falls as a raised cosine."""
+ROLL_OFF = 0.25
+"""The filter falls as a raised cosine around its half-amplitude frequency, by this fraction to either side."""
 SMALLEST_HALF_BAND = 0.05
 """Smallest usable half band, as a fraction of the sampling frequency."""
 
@@ -36,7 +36,11 @@ def usable_half_band(frequency: float, sampling_frequency: float) -> float:
 
 
 def demodulate(
-    samples: npt.NDArray[Any], frequency: float, sampling_frequency: float, start_time: Floats
+    samples: npt.NDArray[Any],
+    frequency: float,
+    sampling_frequency: float,
+    start_time: Floats,
+    bandwidth: float | None = None,
 ) -> npt.NDArray[np.complex64]:
     """Mix the carrier to zero and keep the band around it.
 
@@ -54,6 +58,8 @@ def demodulate(
         [Hz].
     start_time : (n_tx,)
         Of the first sample [s].
+    bandwidth
+        Width of the band to keep, between its half-amplitude points [Hz]; all that can be kept if not given.
 
     Returns
     -------
@@ -62,7 +68,7 @@ def demodulate(
     Raises
     ------
     ConfigError
-        If the sampled band lies on top of its own mirror image.
+        If the sampled band, or the width asked for, overlaps its own mirror image.
     """
     from scipy.fft import fft, fftfreq, ifft, next_fast_len
 
@@ -74,13 +80,22 @@ def demodulate(
             expected="a carrier away from every multiple of half the sampling frequency",
             found=f"{format_quantity(frequency, 'Hz')} sampled at {format_quantity(sampling_frequency, 'Hz')}",
         )
+    widest = 2 * half_band / (1 + ROLL_OFF)
+    width = widest if bandwidth is None else bandwidth
+    if not 0 < width <= widest:
+        raise ConfigError(
+            "this band does not fit between itself and its mirror image",
+            location="bandwidth",
+            expected=f"at most {format_quantity(widest, 'Hz')}",
+            found=format_quantity(width, "Hz"),
+        )
     n_samples = samples.shape[-1]
     # The filter rings for some periods of its transition band; the padding keeps that from wrapping around.
-    ringing = int(8 * sampling_frequency / half_band)
+    ringing = int(8 * sampling_frequency / width)
     n_fft = next_fast_len(n_samples + ringing)
     offset = (fftfreq(n_fft, 1 / sampling_frequency) - frequency) % sampling_frequency
     offset = np.minimum(offset, sampling_frequency - offset)
-    fall = np.clip((offset / half_band - PASS_FRACTION) / (1 - PASS_FRACTION), 0, 1)
+    fall = np.clip((2 * offset / width - 1 + ROLL_OFF) / (2 * ROLL_OFF), 0, 1)
     # Filtering the band where it lies and mixing afterwards equals mixing first: one pass over the data less.
     band = (1 + np.cos(np.pi * fall)).astype(np.float32)
     time = start_time[:, None] + np.arange(n_samples) / sampling_frequency

@@ -1,4 +1,4 @@
-"""The transmits of a mapping: single elements, plane, focused and diverging waves, or delays as they were programmed."""
+"""The transmits of a mapping: single elements, plane, focused and diverging waves, or delays as programmed."""
 
 from __future__ import annotations
 
@@ -45,14 +45,10 @@ def read_transmits(section: Section, probe: Probe, sound_speed: float, n_tx: int
         fired = section.indices("elements") if "elements" in section else np.arange(n_tx)
         return Transmits.elements(probe, fired, **peak)
     if kind == "custom":
-        delays = section.numbers("delays", "time")
-        return Transmits(
-            kind=("custom",) * n_tx,
-            delays=np.broadcast_to(delays, (n_tx, probe.n_elements)) if delays.ndim < 2 else delays,
-            apodization=np.ones((n_tx, probe.n_elements)),
-            **_programmed(section, probe, n_tx, "apodization"),
-            **peak,
-        )
+        if "delays" not in section:
+            raise section.error("missing", "delays")
+        weights = {"apodization": np.ones((n_tx, probe.n_elements)), **_programmed(section, probe, n_tx, "apodization")}
+        return Transmits(kind=("custom",) * n_tx, **_programmed(section, probe, n_tx, "delays"), **weights, **peak)
     if "delays" in section:
         section.exclude("delays", "time_zero")
     center_first = "delays" not in section and section.choice("time_zero", "first", "center") == "center"

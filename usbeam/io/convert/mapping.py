@@ -38,7 +38,7 @@ from typing import Any
 
 import numpy as np
 
-from usbeam.acquisition import Acquisition, Probe
+from usbeam.acquisition import Acquisition, Floats, Probe
 from usbeam.errors import ConfigError, UnsupportedVersion
 from usbeam.io.convert.firing import read_transmits
 from usbeam.io.convert.matlab import open_variables
@@ -49,6 +49,7 @@ from usbeam.io.safe import access_error
 
 FORMAT = "usbeam-mapping"
 MAX_BYTES = 2**20
+MAX_ELEMENTS = 65536
 _TOP = (
     "format",
     "format_version",
@@ -111,7 +112,7 @@ def read(path: str | os.PathLike[str], mapping: str | os.PathLike[str]) -> Acqui
         variables.require(*top.variable_names())
         probe = _probe(top.section("probe"))
         start_time, sampling_frequency = _times(top, variables)
-        sound_speed = top.number("sound_speed", "speed")
+        sound_speed = top.positive("sound_speed", "speed")
         samples = read_samples(top.section("samples"), probe, start_time, sampling_frequency)
         n_frames = samples.array.shape[0]
         return Acquisition(
@@ -125,7 +126,7 @@ def read(path: str | os.PathLike[str], mapping: str | os.PathLike[str]) -> Acqui
             probe=probe,
             transmits=read_transmits(top.section("transmit"), probe, sound_speed, samples.array.shape[1]),
             receive_elements=_receivers(top),
-            frame_times=np.arange(n_frames) / top.number("frame_rate", "frequency") if "frame_rate" in top else None,
+            frame_times=np.arange(n_frames) / top.positive("frame_rate", "frequency") if "frame_rate" in top else None,
             tgc_applied=top.flag("tgc_applied"),
             title=top.text("title") or os.path.basename(os.fspath(path)),
             license=top.text("license"),
@@ -167,7 +168,7 @@ def load_mapping(path: str | os.PathLike[str]) -> Mapping[str, Any]:
 def _times(top: Section, variables: Variables) -> tuple[Any, float]:
     """Start time (a number, or one for each transmit) and sampling frequency."""
     if "time_axis" not in top:
-        return top.numbers("start_time", "time"), top.number("sampling_frequency", "frequency")
+        return top.numbers("start_time", "time"), top.positive("sampling_frequency", "frequency")
     top.exclude("time_axis", "start_time", "sampling_frequency")
     name, unit = top.variable("time_axis", "time")
     return time_axis(variables, name, unit)
@@ -182,25 +183,31 @@ def _probe(section: Section) -> Probe:
     frequency = section.number("center_frequency", "frequency")
     if "normals" in section:
         others["element_normals"] = section.numbers("normals", "ratio")
+    if "positions" not in section and "x" not in section:
+        section.exclude("pitch", "y", "z")
+        if not {"pitch", "n_elements"} <= set(section):
+            raise section.error("where are the elements?", expected="pitch and n_elements, or x, or positions")
+        n_elements = section.integer("n_elements")
+        if not 1 <= n_elements <= MAX_ELEMENTS:
+            raise section.error(
+                "not a number of elements", "n_elements", expected=f"1..{MAX_ELEMENTS}", found=n_elements
+            )
+        return Probe.linear(n_elements, section.positive("pitch", "length"), frequency, **others)
+    others.setdefault("kind", "custom")
+    return Probe(element_positions=_positions(section), center_frequency=frequency, **others)
+
+
+def _positions(section: Section) -> Floats:
+    """``(n_elements, 3)`` from ``positions``, or from ``x`` and, where they are not 0, ``y`` and ``z``."""
     if "positions" in section:
         section.exclude("positions", "pitch", "n_elements", "x", "y", "z")
-        return Probe(
-            element_positions=section.numbers("positions", "length"),
-            center_frequency=frequency,
-            **{"kind": "custom", **others},
-        )
-    if "x" in section:
-        section.exclude("x", "pitch", "n_elements")
-        x = np.atleast_1d(section.numbers("x", "length"))
-        axes = [x, *(section.numbers(axis, "length") if axis in section else np.zeros(x.size) for axis in "yz")]
-        if any(axis.shape not in ((), x.shape) for axis in axes):
-            raise section.error("x, y and z differ in length", found=[axis.size for axis in axes])
-        positions = np.stack(np.broadcast_arrays(*axes), axis=1)
-        return Probe(element_positions=positions, center_frequency=frequency, **{"kind": "custom", **others})
-    section.exclude("pitch", "y", "z")
-    if not {"pitch", "n_elements"} <= set(section):
-        raise section.error("where are the elements?", expected="pitch and n_elements, or x, or positions")
-    return Probe.linear(section.integer("n_elements"), section.number("pitch", "length"), frequency, **others)
+        return np.atleast_2d(section.numbers("positions", "length"))
+    section.exclude("x", "pitch", "n_elements")
+    x = np.atleast_1d(section.numbers("x", "length"))
+    axes = [x, *(section.numbers(axis, "length") if axis in section else np.zeros(x.size) for axis in "yz")]
+    if any(axis.shape not in ((), x.shape) for axis in axes):
+        raise section.error("x, y and z differ in length", found=[axis.size for axis in axes])
+    return np.stack(np.broadcast_arrays(*axes), axis=1)
 
 
 def _receivers(top: Section) -> Any:

@@ -69,7 +69,7 @@ def _load(path: str, name: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # duplicate and unnamed variables are no concern of the one asked for
-            return loadmat(path, variable_names=[name], mat_dtype=False, spmatrix=False)[name]
+            return loadmat(path, variable_names=[name], mat_dtype=False)[name]
     except Exception as error:  # SciPy raises whatever its parser trips over in a damaged file
         raise BadField(
             "cannot be read as a MATLAB variable",

@@ -50,6 +50,7 @@ class HDF5Variables(Variables):
         self._file = self._open.enter_context(safe_open(path, allow_references=True))
         self._is_matlab = any("MATLAB_class" in self._member(self._file, name).attrs for name in self.top_level())
         self._bytes_read = 0
+        self._values: dict[str, Value | None] = {}
 
     def close(self) -> None:
         """Close the file."""
@@ -65,7 +66,12 @@ class HDF5Variables(Variables):
             return list(self._names(self._file, ""))
 
     def find(self, name: str) -> Value | None:
-        """The value of a dotted name, or None."""
+        """The value of a dotted name, or None; read once."""
+        if name not in self._values:
+            self._values[name] = self._find(name)
+        return self._values[name]
+
+    def _find(self, name: str) -> Value | None:
         place, _, key = name.partition("@")
         with guard(self.path, name):
             item: Any = self._file

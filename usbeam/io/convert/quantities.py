@@ -155,8 +155,9 @@ class Section:
         return value
 
     def variable_names(self) -> list[str]:
-        """Every variable that this table and those inside it name."""
-        return list(dict.fromkeys(_variable_names(self._table, 0)))
+        """Every variable that this table and those inside it name, free text apart."""
+        tables = {key: value for key, value in self._table.items() if key != "provenance"}
+        return list(dict.fromkeys(_variable_names(tables, 0)))
 
     def variable(self, key: str, dimension: str) -> tuple[str, float]:
         """Name of a variable and the SI value of its unit.
@@ -182,7 +183,10 @@ class Section:
         MissingField, BadField
             If a variable is not there or not real numbers.
         """
-        return self._numbers(self._value(key), key, dimension, 0)
+        value = self._numbers(self._value(key), key, dimension, 0)
+        if not np.all(np.isfinite(value)):
+            raise self.error("not finite", key, found=value[~np.isfinite(value)][0] if value.ndim else value)
+        return value
 
     def number(self, key: str, dimension: str) -> float:
         """One SI number.
@@ -197,6 +201,19 @@ class Section:
             raise self.error("not one number", key, found=f"{value.size} numbers")
         return float(value.reshape(()))
 
+    def positive(self, key: str, dimension: str) -> float:
+        """One SI number above zero.
+
+        Raises
+        ------
+        ConfigError, MissingField, BadField
+            As for `number`, and if it is zero or negative.
+        """
+        value = self.number(key, dimension)
+        if value <= 0:
+            raise self.error("not a positive number", key, found=value)
+        return value
+
     def integer(self, key: str) -> int:
         """One whole number.
 
@@ -206,7 +223,7 @@ class Section:
             As for `number`, and if it is not whole.
         """
         value = self.number(key, "ratio")
-        if not (np.isfinite(value) and value == round(value)):
+        if value != round(value):
             raise self.error("not a whole number", key, found=value)
         return int(value)
 

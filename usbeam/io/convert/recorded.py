@@ -23,6 +23,7 @@ _KEYS = (
     "subtract",
     "scale",
     "demodulate",
+    "bandwidth",
     "demodulation_frequency",
 )
 
@@ -64,7 +65,7 @@ def read_samples(section: Section, probe: Probe, start_time: Floats | float, sam
     stored = _stored(section)
     scale = section.number("scale", "ratio") if "scale" in section else 1.0
     if stored.dtype.kind == "c":
-        for key in ("demodulate", "subtract"):
+        for key in ("demodulate", "bandwidth", "subtract"):
             if key in section:
                 raise section.error("is for real samples; these are complex", key)
         carrier = section.number("demodulation_frequency", "frequency")
@@ -82,8 +83,21 @@ def read_samples(section: Section, probe: Probe, start_time: Floats | float, sam
         where = None if section.choice("subtract", "mean", "trace mean") == "mean" else -1
         stored = (stored - np.mean(stored, axis=where, keepdims=True, dtype=np.float64)).astype(np.float32)
     if carrier:
-        times = np.broadcast_to(np.asarray(start_time, np.float64), stored.shape[1:2])
-        return Samples(demodulate(stored, carrier, sampling_frequency, times) * np.float32(scale), "iq", carrier, 1.0)
+        times = np.asarray(start_time, np.float64)
+        if times.shape not in ((), stored.shape[1:2]):
+            raise BadField(
+                "start_time fits neither one transmit nor all",
+                path=section.variables.path,
+                location="start_time",
+                expected=f"1 or n_tx = {stored.shape[1]} times",
+                found=times.size,
+            )
+        times = np.broadcast_to(times, stored.shape[1:2])
+        width = section.number("bandwidth", "ratio") * carrier if "bandwidth" in section else None
+        iq = demodulate(stored, carrier, sampling_frequency, times, width)
+        return Samples(iq * np.float32(scale), "iq", carrier, 1.0)
+    if "bandwidth" in section:
+        raise section.error("is for samples that are demodulated", "bandwidth")
     if stored.dtype == np.int16:
         return Samples(stored, "rf", 0.0, scale)
     return Samples((stored * scale).astype(np.float32), "rf", 0.0, 1.0)
@@ -138,25 +152,25 @@ def _joined_cells(section: Section, variable: str) -> tuple[npt.NDArray[Any], li
     if "sample" not in axes:
         raise section.error("no axis of samples", "axes", expected="sample", found=", ".join(axes))
     value = section.variables[variable]
-    is_cells = isinstance(value, np.ndarray) and value.dtype == object
-    if is_cells and value.size == 1 and "cells" not in section:
-        value, is_cells = value.item(), False
-    if is_cells != ("cells" in section):
+    cells = value if isinstance(value, np.ndarray) and value.dtype == object else None
+    if cells is not None and cells.size == 1 and "cells" not in section:
+        value, cells = cells.item(), None
+    if (cells is not None) != ("cells" in section):
         raise section.error(
-            "a cell array needs the name of the axis along its cells" if is_cells else "this is no cell array",
+            "this is no cell array" if cells is None else "a cell array needs the name of the axis along its cells",
             "cells",
             found=f"{variable}: {describe(value)}",
         )
-    if not is_cells:
+    if cells is None:
         return _numeric(section, variable, value), axes
     along = section.choice("cells", *(axis for axis in AXES if axis not in axes))
-    cells = [_numeric(section, variable, cell) for cell in np.ravel(value, order="F")]
-    shapes = {cell.shape for cell in cells}
+    matrices = [_numeric(section, variable, cell) for cell in cells.ravel(order="F")]
+    shapes = {matrix.shape for matrix in matrices}
     if len(shapes) != 1:
         raise BadField(
             "cells of different shape", path=section.variables.path, location=variable, found=sorted(shapes) or "none"
         )
-    return np.stack(cells), [along, *axes]
+    return np.stack(matrices), [along, *axes]
 
 
 def _numeric(section: Section, variable: str, value: Any) -> npt.NDArray[Any]:

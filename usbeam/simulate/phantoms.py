@@ -184,7 +184,7 @@ def inclusions(
     x: Limits,
     z: Limits,
     circles: Sequence[Circle] | None = None,
-    contrasts_db: Sequence[float] = (-12.0, -6.0, 6.0, 12.0),
+    contrasts_db: Sequence[float] = (-12.0, -6.0, 6.0),
     density: float = 20.0,
     sound_speed: float = 1540.0,
     seed: int = 0,

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from usbeam.io.channel_data import load, save
+from usbeam.io.convert import convert
+from usbeam.io.findings import Finding, Importance
 from usbeam.io.image_file import load_image, save_image
+from usbeam.io.validate import validate
 
-if TYPE_CHECKING:
-    from usbeam.io.convert import convert
-
-__all__ = ["convert", "load", "load_image", "save", "save_image"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "convert":  # the importers are loaded only when one is asked for
-        from usbeam.io.convert import convert
-
-        return convert
-    raise AttributeError(f"module 'usbeam.io' has no attribute {name!r}")
+__all__ = ["Finding", "Importance", "convert", "load", "load_image", "save", "save_image", "validate"]

@@ -10,7 +10,7 @@ import hashlib
 import math
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import h5py
@@ -22,8 +22,10 @@ from usbeam.errors import BadField, ConfigError, FileFormatError, GeometryError
 from usbeam.io import safe
 from usbeam.io.atomic import atomic_write
 from usbeam.io.findings import raise_errors
+from usbeam.io.identify import find_spec
+from usbeam.io.physics import physics_findings
 from usbeam.io.spec import load_spec
-from usbeam.io.structure import Contents, find_spec, read_contents
+from usbeam.io.structure import Contents, read_contents
 from usbeam.io.write import write_contents
 
 OnNonfinite = Literal["error", "zero"]
@@ -86,8 +88,8 @@ class FileSamples:
             each if isinstance(each, slice) else int(each) % n for each, n in zip(keys, self.shape, strict=False)
         )
         with safe.open_hdf5(self.path) as file:
-            dataset = safe.child(file, "samples", "/samples")
-            if not isinstance(dataset, h5py.Dataset) or dataset.shape != self.shape:
+            dataset = safe.open_dataset(file, "samples")
+            if dataset.shape != self.shape:
                 raise BadField("the file changed since it was loaded", path=self.path, location="/samples")
             safe.check_dataset(dataset, "/samples", max_gb=self.max_gb)
             needed = math.prod(shape) * self.dtype.itemsize + safe.chunk_bytes(dataset)
@@ -197,7 +199,7 @@ def load(
 
 
 def read_recording(file: h5py.File, *, max_gb: float | None = None) -> Contents:
-    """The header of a recording with all that is wrong with it.
+    """The header of a recording with all that is wrong with its structure and physics.
 
     Raises
     ------
@@ -214,7 +216,8 @@ def read_recording(file: h5py.File, *, max_gb: float | None = None) -> Contents:
             found=spec.name,
             hint="`usbeam.load_image` reads images" if spec.name == "usbeam-image" else None,
         )
-    return read_contents(file, spec, max_gb=max_gb)
+    contents = read_contents(file, spec, max_gb=max_gb)
+    return replace(contents, findings=(*contents.findings, *physics_findings(contents)))
 
 
 def build_acquisition(contents: Contents, samples: SampleArray, path: str) -> Acquisition:

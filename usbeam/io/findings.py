@@ -49,6 +49,19 @@ class Finding:
     hint: str | None = None
     error: type[FileFormatError] = BadField
 
+    @classmethod
+    def of(cls, error: FileFormatError, location: str, hint: str | None = None) -> Finding:
+        """An error as a finding at a place, with a hint for where it has none of its own."""
+        return cls(
+            importance=Importance.ERROR,
+            location=location,
+            message=error.what,
+            expected=error.expected,
+            found=error.found,
+            hint=error.hint or hint,
+            error=type(error),
+        )
+
     def __str__(self) -> str:
         """One line: ``ERROR /transmit/delays wrong shape (expected ..., found ...)``."""
         sides = [f"{name} {value}" for name, value in (("expected", self.expected), ("found", self.found)) if value]

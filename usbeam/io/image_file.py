@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from usbeam.image import Image
 from usbeam.io import safe
 from usbeam.io.atomic import atomic_write
 from usbeam.io.findings import raise_errors
+from usbeam.io.identify import find_spec
 from usbeam.io.spec import load_spec
-from usbeam.io.structure import find_spec, read_contents
+from usbeam.io.structure import read_contents
 from usbeam.io.write import write_contents
 
 _INCH = 0.0254
@@ -48,16 +50,25 @@ def save_image(image: Image, path: str | os.PathLike[str], *, overwrite: bool = 
         If the file is there, or cannot be written.
     ConfigError
         For another ending, and for a PNG of an image that is not in dB or not uniformly sampled.
+    BadField
+        If a pixel is not finite.
     """
     ending = Path(path).suffix.lower()
     if ending == ".png":
         _save_png(image, path, overwrite)
     elif ending in (".h5", ".hdf5"):
-        with atomic_write(path, overwrite=overwrite) as temporary:
-            with h5py.File(temporary, "w") as file:
-                write_contents(file, load_spec("image"), image)
+        _save_hdf5(image, path, overwrite)
     else:
         raise ConfigError("unknown kind of image file", path=path, expected=".h5, .hdf5 or .png", found=ending)
+
+
+def _save_hdf5(image: Image, path: str | os.PathLike[str], overwrite: bool) -> None:
+    spec = load_spec("image")
+    with atomic_write(path, overwrite=overwrite) as temporary:
+        with h5py.File(temporary, "w") as file:
+            write_contents(file, spec, image)
+        with safe.safe_open(temporary, max_gb=math.inf) as file:
+            raise_errors(read_contents(file, spec).findings, path)
 
 
 def _save_png(image: Image, path: str | os.PathLike[str], overwrite: bool) -> None:

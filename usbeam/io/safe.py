@@ -234,6 +234,20 @@ def _address(group: h5py.Group) -> int:
         return int(h5o.get_info(group.id).addr)
 
 
+def open_dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    """A dataset in the root of a file.
+
+    Raises
+    ------
+    UnsafeFile, BadField
+        If there is no dataset behind a hard link.
+    """
+    node = child(file, name, f"/{name}")
+    if not isinstance(node, h5py.Dataset):
+        raise BadField("no dataset", path=file.filename, location=f"/{name}")
+    return node
+
+
 def check_dataset(
     dataset: h5py.Dataset, location: str, *, max_gb: float | None = None, allow_references: bool = False
 ) -> None:

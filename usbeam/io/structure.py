@@ -7,7 +7,6 @@ judged by one piece of code and read by another.
 from __future__ import annotations
 
 import fnmatch
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,21 +15,13 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
-from usbeam.errors import BadField, FileFormatError, MissingField, UnsupportedVersion
+from usbeam.errors import FileFormatError, MissingField, UnsupportedVersion
 from usbeam.io import safe
 from usbeam.io.findings import Finding, Importance
-from usbeam.io.spec import Attribute, Entry, Field, Spec, specs_by_format
+from usbeam.io.spec import Attribute, Entry, Field, Spec
+from usbeam.io.values import as_type, check_value, dtype_name
 
 _T = TypeVar("_T")
-
-# Paths by which files of other formats are known at sight.
-_OTHER_FORMATS = {
-    "a BRAIN exp_data (.mat v7.3)": ("/exp_data",),
-    "a PICMUS": ("/US/US_DATASET0000",),
-    "a UFF (USTB)": ("/channel_data",),
-    "a zea": ("/data/raw_data",),
-    "a Verasonics (.mat v7.3)": ("/RcvData", "/Receive"),
-}
 
 
 @dataclass(frozen=True)
@@ -68,31 +59,6 @@ class Contents:
                 place = place.setdefault(owner, {})
             place[name] = self.values[location]
         return nested
-
-
-def find_spec(file: h5py.File) -> Spec:
-    """The contract that a file says it follows.
-
-    Raises
-    ------
-    MissingField, FileFormatError
-        If it says none, or one that usbeam does not know; the hint names the format that it looks like.
-    """
-    known = specs_by_format()
-    name = safe.read_attribute(file, "format") if "format" in file.attrs else None
-    if isinstance(name, str) and name in known:
-        return known[name]
-    paths = {location for location, _ in safe.walk(file)}
-    like = next((label for label, marks in _OTHER_FORMATS.items() if paths.issuperset(marks)), None)
-    hint = "`usbeam convert` makes a recording of other formats, if need be with a mapping file"
-    raise (MissingField if name is None else FileFormatError)(
-        "not a usbeam file" + (f"; it looks like {like} file" if like else ""),
-        path=file.filename,
-        location="/:format",
-        expected=" or ".join(known),
-        found="no such attribute" if name is None else repr(name),
-        hint=hint,
-    )
 
 
 def read_contents(file: h5py.File, spec: Spec, *, max_gb: float | None = None) -> Contents:
@@ -153,20 +119,15 @@ class _Reader:
         others.setdefault("hint", entry.hint)
         self.findings.append(Finding(importance=Importance.ERROR, location=entry.location, message=message, **others))
 
-    def attempt(self, entry: Entry, read: Callable[[], _T]) -> _T | None:
-        """The value, or None and a finding if it cannot be read."""
+    def attempt(self, entry: Entry, read: Callable[[], _T], limits: Entry | None = None) -> _T | None:
+        """A value that can be read and keeps to the limits, by default the entry's own; else None and a finding."""
         try:
-            return read()
+            value = read()
+            check_value(limits or entry, value)
         except FileFormatError as error:
-            self.report(
-                entry,
-                error.what,
-                expected=error.expected,
-                found=error.found,
-                hint=error.hint or entry.hint,
-                error=type(error),
-            )
+            self.findings.append(Finding.of(error, entry.location, entry.hint))
             return None
+        return value
 
     def read_group(self, path: str, attributes: tuple[Attribute, ...], member: str | None) -> None:
         node = self.nodes.get(path)
@@ -192,8 +153,8 @@ class _Reader:
             if attribute.name not in node.attrs:
                 continue
             self.present.add(attribute.location)
-            value = self.attempt(attribute, lambda a=attribute: _convert(safe.read_attribute(node, a.name), a.dtype))
-            if value is not None and self.is_allowed(attribute, value):
+            value = self.attempt(attribute, lambda a=attribute: as_type(safe.read_attribute(node, a.name), a.dtype))
+            if value is not None:
                 self.values[attribute.location] = value
 
     def read_field(self, field: Field) -> None:
@@ -217,7 +178,7 @@ class _Reader:
         if not isinstance(node, h5py.Dataset):
             self.report(entry, "a group where a dataset belongs")
             return None
-        dtype = _dtype_name(node)
+        dtype = dtype_name(node)
         right = dtype in field.dtypes
         if not right:
             self.report(entry, "wrong type", expected=" or ".join(field.dtypes), found=dtype)
@@ -228,10 +189,8 @@ class _Reader:
         if field.streamed:
             self.values[f"{path}:dtype"] = dtype
             return None
-        value = self.attempt(entry, lambda: safe.read_dataset(node, max_gb=self.max_gb))
-        if isinstance(value, np.ndarray) and value.ndim == 0:
-            value = value.item()
-        return value if value is not None and self.is_allowed(entry, value, field) else None
+        value = self.attempt(entry, lambda: safe.read_dataset(node, max_gb=self.max_gb), field)
+        return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
     def check_units(self, field: Field, path: str, node: h5py.Dataset) -> None:
         if not field.units:
@@ -273,13 +232,6 @@ class _Reader:
             return f"({', '.join(known)})" if names else "() (a scalar)"
 
         return " or ".join(one(names) for names in field.shapes)
-
-    def is_allowed(self, entry: Entry, value: Any, limits: Entry | None = None) -> bool:
-        """Whether a value keeps to choices and limits, which are the entry's own unless others are given."""
-        problem = value_problem(limits or entry, value)
-        if problem:
-            self.report(entry, **problem)
-        return not problem
 
     def check_version(self) -> None:
         entry = self.spec["/:format_version"]
@@ -329,71 +281,3 @@ class _Reader:
             for name in sorted(set(node.attrs) - always):
                 if not name.startswith("x_") and f"{path}:{name}" not in attributes:
                     yield f"{path}:{name}"
-
-
-def _dtype_name(dataset: h5py.Dataset) -> str:
-    if h5py.check_string_dtype(dataset.dtype) is not None:
-        return "str"
-    return dataset.dtype.newbyteorder("=").name if dataset.dtype.names is None else "compound"
-
-
-def _convert(value: Any, dtype: str) -> Any:
-    """An attribute as the contract types it."""
-    if dtype == "str":
-        return safe.read_text(value)
-    if dtype == "bool":
-        if not isinstance(value, bool | np.bool_):
-            raise BadField("wrong type", expected="true or false", found=repr(value))
-        return bool(value)
-    if dtype == "float64":
-        return safe.read_scalar(value)
-    try:
-        settings = json.loads(safe.read_text(value))
-    except (ValueError, RecursionError) as error:
-        raise BadField("not JSON", found=str(error)) from error
-    if not isinstance(settings, dict):
-        raise BadField("not a JSON object", found=type(settings).__name__)
-    return settings
-
-
-def value_problem(entry: Entry, value: Any) -> dict[str, Any]:
-    """What is wrong with a value that has the right type and shape; empty if nothing is.
-
-    Returns
-    -------
-    dict
-        ``message``, ``expected`` and ``found``, as `Finding` takes them.
-    """
-    if entry.choices:
-        wrong = [each for each in (value if isinstance(value, tuple) else (value,)) if each not in entry.choices]
-        return (
-            {
-                "message": "unknown value",
-                "expected": " or ".join(str(each) for each in entry.choices),
-                "found": repr(wrong[0]),
-            }
-            if wrong
-            else {}
-        )
-    if not isinstance(value, np.ndarray | int | float) or isinstance(value, bool):
-        return {}
-    array = np.asarray(value)
-    finite = np.isfinite(array)
-    if not finite.all():
-        first = np.argwhere(~finite)[0]
-        where = f", the first at index {tuple(int(i) for i in first)}" if array.ndim else ""
-        return {
-            "message": f"{array.size - int(finite.sum())} value(s) not finite{where}",
-            "expected": "finite numbers",
-            "found": str(array[tuple(first)]),
-        }
-    if np.iscomplexobj(array):
-        return {}
-    low, high = float(array.min()), float(array.max())
-    if entry.above is not None and not low > entry.above:
-        return {"message": "out of range", "expected": f"> {entry.above}", "found": f"{low:g}"}
-    if entry.minimum is not None and low < entry.minimum:
-        return {"message": "out of range", "expected": f">= {entry.minimum}", "found": f"{low:g}"}
-    if entry.maximum is not None and high > entry.maximum:
-        return {"message": "out of range", "expected": f"<= {entry.maximum}", "found": f"{high:g}"}
-    return {}

@@ -106,7 +106,7 @@ def _write_dataset(file: h5py.File, field: Field, path: str, value: Any) -> None
         array = np.array([text.encode() for text in value])
     else:
         own = np.asarray(value)
-        array = own if own.dtype.name in field.dtypes else own.astype(field.dtypes[0])
+        array = own.astype(next(dtype for dtype in field.dtypes if np.can_cast(own.dtype, dtype, "same_kind")))
     dataset = file.create_dataset(path, data=array)
     if field.units:
         dataset.attrs["units"] = field.units

@@ -160,7 +160,7 @@ def speckle(
     --------
     >>> probe = Probe.linear(64, 0.3e-3, 5e6, bandwidth=0.6)
     >>> speckle(probe, x=(-5e-3, 5e-3), z=(10e-3, 20e-3)).positions.shape
-    (31909, 3)
+    (31877, 3)
     """
     _check_limits(x, z)
     if not (np.isfinite(density) and density > 0):

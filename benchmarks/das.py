@@ -1,0 +1,201 @@
+"""Speed, accuracy and memory of delay-and-sum on this machine: ``usbeam bench das``.
+
+The standard work: 64 x 64 full matrix, 2048 samples at 31.25 MHz, 7.5 MHz pulses, 256 x 620 image points, every pair:
+0.65 G delay-interpolate-accumulates. All times are medians of one run, from the raw samples of a frame to its complex
+image; what depends on geometry alone (`Plan`) is a column of its own. The yardstick is the kernel one writes first: a
+parallel loop over pixels, float64, delays by square root, linear interpolation.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import get_num_threads, njit, prange
+
+import usbeam as ub
+
+SPEED = 1540.0
+SAMPLES = 2048
+RATE = 31.25e6
+DEPTHS = 2e-3 + np.arange(620) * (40e-3 / 620)
+
+
+def recording(n_tx: int = 64, n_rx: int = 64, seed: int = 0) -> ub.Acquisition:
+    """Five points and noise 40 dB below their largest echo; fewer transmits or receives are taken from the middle."""
+    probe = ub.Probe.linear(64, 0.625e-3, 7.5e6, bandwidth=0.65)
+    places = np.array([(0.0, 0, 20e-3), (-10e-3, 0, 15e-3), (11e-3, 0, 30e-3), (5e-3, 0, 10e-3), (-15e-3, 0, 36e-3)])
+    phantom = ub.simulate.Phantom(
+        positions=places, amplitudes=np.ones(5), truth=ub.Truth(points=places), title="five points"
+    )
+    full = ub.simulate.record(
+        phantom,
+        probe,
+        ub.Transmits.elements(probe),
+        sampling_frequency=RATE,
+        depth=(2e-3, 42e-3),
+        start_time=0.0,
+        noise_db=-40,
+        seed=seed,
+    )
+    samples = np.zeros((1, 64, 64, SAMPLES), np.float32)
+    kept = min(SAMPLES, full.n_samples)
+    samples[..., :kept] = np.asarray(full.samples)[..., :kept]
+    tx, rx = (np.arange(64)[(64 - n) // 2 :][:n] for n in (n_tx, n_rx))
+    return full.replace(
+        samples=np.ascontiguousarray(samples[:, tx][:, :, rx]),
+        transmits=ub.Transmits.elements(probe, tx),
+        start_time=0.0,
+        receive_elements=rx,
+    )
+
+
+def grid(n_z: int = 620, n_x: int = 256) -> ub.Grid:
+    return ub.Grid.linear(x=(-20e-3, 20e-3), z=(DEPTHS[0], DEPTHS[-1]), shape=(n_z, n_x))
+
+
+@njit(parallel=True)
+def plain_kernel(samples, elements, x, z, speed, rate, image):
+    """The yardstick: one pixel after the other, everything in float64."""
+    for i in prange(x.size):
+        for k in range(z.size):
+            total = 0.0
+            for t in range(elements.size):
+                out = np.sqrt((x[i] - elements[t]) ** 2 + z[k] ** 2)
+                for r in range(elements.size):
+                    back = np.sqrt((x[i] - elements[r]) ** 2 + z[k] ** 2)
+                    delay = (out + back) / speed * rate
+                    n = int(delay)
+                    if 0 <= n < samples.shape[2] - 1:
+                        f = delay - n
+                        total += (1 - f) * samples[t, r, n] + f * samples[t, r, n + 1]
+            image[k, i] = total
+
+
+def median_seconds(work: Callable[[], object], repeats: int) -> float:
+    work()  # compiles, and fills what is kept
+    seconds: list[float] = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def error_db(image: np.ndarray, reference: np.ndarray) -> float:
+    return float(10 * np.log10(np.sum(np.abs(image - reference) ** 2) / np.sum(np.abs(reference) ** 2)))
+
+
+def settings_rows(repeats: int) -> list[dict[str, Any]]:
+    """The standard work by the plain kernel and by usbeam's settings, errors against eightfold upsampling."""
+    data, points = recording(), grid()
+    frame = data.frame(0)
+    elements = np.ascontiguousarray(data.probe.element_positions[:, 0])
+    shape, samples = np.empty(points.shape), frame.astype(np.float64)
+    plain = median_seconds(lambda: plain_kernel(samples, elements, points.x, points.z, SPEED, RATE, shape), 2)
+    rows: list[dict[str, Any]] = [
+        {"setting": "plain prange kernel (real part only)", "seconds": plain, "plan": 0.0, "error_db": None}
+    ]
+    # What the memory budget bounds, the reference must not: at 8x its traces alone take 0.5 GB.
+    (fine,) = ub.Plan(data, points, interpolation="cubic", upsampling=8)(frame)
+    choices: list[tuple[str, dict[str, Any]]] = [
+        ("linear x1, no fold", {"interpolation": "linear", "upsampling": 1, "fold": False}),
+        ("linear x1, fold", {"interpolation": "linear", "upsampling": 1}),
+        ("default", {}),
+        ("default, no fold", {"fold": False}),
+    ]
+    choices += [
+        (f"{name} x{factor}, fold", {"interpolation": name, "upsampling": factor})
+        for factor in (1, 2, 3)
+        for name in ("nearest", "linear", "cubic")
+        if (name, factor) != ("linear", 1)
+    ]
+    for name, options in choices:
+        plan = ub.Plan(data, points, **options)
+        seconds = median_seconds(lambda plan=plan: plan(frame), repeats)
+        start = time.perf_counter()
+        again = ub.Plan(data, points, **options)
+        (image,) = again(frame)  # tables are made with the first image
+        first = time.perf_counter() - start
+        if not options:
+            name = f"default ({plan.interpolation.name} x{plan.interpolation.upsampling}, fold)"
+        rows.append(
+            {
+                "setting": name,
+                "seconds": seconds,
+                "plan": max(0.0, first - seconds),
+                "error_db": error_db(image.data, fine.data),
+            }
+        )
+    return rows
+
+
+def growth_rows(repeats: int) -> list[dict[str, Any]]:
+    """Time per image against pixels, transmits and receives, no fold: it should grow as their product."""
+    rows: list[dict[str, Any]] = []
+    for n_tx, n_rx, n_x in [(64, 64, 64), (64, 64, 128), (64, 64, 256), (16, 64, 256), (32, 64, 256), (64, 16, 256), (64, 32, 256)]:
+        data = recording(n_tx, n_rx)
+        plan = ub.Plan(data, grid(n_x=n_x), fold=False, interpolation="linear", upsampling=1)
+        frame = data.frame(0)
+        seconds = median_seconds(lambda plan=plan, frame=frame: plan(frame), repeats)
+        rows.append({"transmits": n_tx, "receives": n_rx, "pixels": n_x * 620, "seconds": seconds, "sums": plan.n_sums})
+    return rows
+
+
+def peak_memory() -> float:
+    """Peak memory [bytes] of a process of its own that does the standard work once, data and compiler included."""
+    code = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import das; das.memory_job()"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(run.stdout)
+
+
+def memory_job() -> None:
+    data = recording()
+    ub.beamform(data, grid())
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def run(repeats: int = 7) -> dict[str, Any]:
+    """Everything; the numbers of `report`."""
+    rows = settings_rows(repeats)
+    by_name = {row["setting"]: row["seconds"] for row in rows}
+    plain = by_name["plain prange kernel (real part only)"]
+    for row in rows:
+        row["times_plain"] = plain / row["seconds"]
+    return {
+        "threads": get_num_threads(),
+        "settings": rows,
+        "fold_gain": by_name["linear x1, no fold"] / by_name["linear x1, fold"],
+        "growth": growth_rows(repeats),
+        "peak_memory": peak_memory(),
+    }
+
+
+def report(found: dict[str, Any]) -> list[str]:
+    """The tables of `run` as text."""
+    lines = [f"standard work: 64 x 64 x 2048 samples, 256 x 620 points, {found['threads']} threads", ""]
+    lines.append(f"{'setting':<38} {'s/image':>8} {'plan s':>7} {'x plain':>8} {'error dB':>9}")
+    for row in found["settings"]:
+        error = "" if row["error_db"] is None else f"{row['error_db']:.1f}"
+        lines.append(
+            f"{row['setting']:<38} {row['seconds']:>8.3f} {row['plan']:>7.3f} {row['times_plain']:>8.1f} {error:>9}"
+        )
+    lines += ["", f"fold: {found['fold_gain']:.2f} times faster", ""]
+    lines.append(f"{'transmits':>9} {'receives':>9} {'pixels':>9} {'s/image':>9} {'ns/sum':>8}")
+    for row in found["growth"]:
+        cost = row["seconds"] / row["sums"] * 1e9
+        lines.append(
+            f"{row['transmits']:>9} {row['receives']:>9} {row['pixels']:>9} {row['seconds']:>9.3f} {cost:>8.3f}"
+        )
+    lines += ["", f"peak memory of a process that does the standard work: {found['peak_memory'] / 1e6:.0f} MB"]
+    return lines
+
+
+if __name__ == "__main__":
+    print("\n".join(report(run())))

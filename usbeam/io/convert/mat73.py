@@ -87,8 +87,7 @@ class HDF5Variables(Variables):
         return child(group, name, f"{(group.name or '').rstrip('/')}/{name}")
 
     def _names(self, group: h5py.Group, prefix: str) -> Iterator[str]:
-        if not self._is_matlab:
-            yield from (f"{prefix}@{key}" for key in group.attrs)
+        yield from self._attribute_names(group, prefix)
         for name in _keys(group):
             if name.startswith("#"):
                 continue
@@ -98,6 +97,10 @@ class HDF5Variables(Variables):
                 yield from self._names(item, dotted)
             else:
                 yield dotted
+                yield from self._attribute_names(item, dotted)
+
+    def _attribute_names(self, item: Any, dotted: str) -> Iterator[str]:
+        return iter(() if self._is_matlab else [f"{dotted}@{key}" for key in item.attrs])
 
     def _value(self, item: Any, depth: int) -> Value:
         if depth > MAX_DEPTH:  # references may run in a circle

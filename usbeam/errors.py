@@ -14,6 +14,11 @@ import os
 from typing import ClassVar
 
 
+def printable(text: str) -> str:
+    """Text from a file that may be shown: what is no character, or steers the terminal, is replaced."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 class UsbeamError(Exception):
     """Root of the tree: catching it catches everything that usbeam raises on purpose.
 
@@ -55,7 +60,7 @@ class UsbeamError(Exception):
         """One line: ``<path>: <location>: <what> (expected ..., found ...)``."""
         sides = [f"{name} {value}" for name, value in (("expected", self.expected), ("found", self.found)) if value]
         line = ": ".join(part for part in (self.path, self.location, self.what) if part)
-        return " ".join((line + (f" ({', '.join(sides)})" if sides else "")).split())
+        return printable(" ".join((line + (f" ({', '.join(sides)})" if sides else "")).split()))
 
 
 class FileAccessError(UsbeamError, OSError):

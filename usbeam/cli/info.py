@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from usbeam.cli.common import Json, result
+from usbeam.errors import printable
 from usbeam.units import format_quantity
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _text(value: Any, units: str) -> str:
     if isinstance(value, float):
         return format_quantity(value, units).strip()
     if not isinstance(fact, dict):
-        return str(fact)
+        return printable(str(fact))
     if "shape" not in fact:
         return ", ".join(f"{name}: {_text(each, units)}" for name, each in value.items())
     shape = f"({', '.join(str(n) for n in fact['shape'])})"

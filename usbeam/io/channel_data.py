@@ -26,7 +26,7 @@ from usbeam.io.identify import find_spec
 from usbeam.io.physics import physics_findings
 from usbeam.io.spec import load_spec
 from usbeam.io.structure import Contents, read_contents
-from usbeam.io.write import write_contents
+from usbeam.io.write import write_attribute, write_contents
 
 OnNonfinite = Literal["error", "zero"]
 
@@ -274,7 +274,7 @@ def save(acquisition: Acquisition, path: str | os.PathLike[str], *, overwrite: b
         with h5py.File(temporary, "w") as file:
             digest = _write_samples(file, acquisition)
             write_contents(file, spec, acquisition)
-            file.attrs["sha256_samples"] = digest
+            write_attribute(file, "sha256_samples", digest)
         with safe.safe_open(temporary, max_gb=math.inf) as file:
             raise_errors(read_recording(file).findings, path)
 

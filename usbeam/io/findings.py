@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from usbeam.errors import BadField, FileFormatError, MissingField, UnsupportedVersion
+from usbeam.errors import BadField, FileFormatError, MissingField, UnsupportedVersion, printable
 
 
 class Importance(StrEnum):
@@ -65,8 +65,8 @@ class Finding:
     def __str__(self) -> str:
         """One line: ``ERROR /transmit/delays wrong shape (expected ..., found ...)``."""
         sides = [f"{name} {value}" for name, value in (("expected", self.expected), ("found", self.found)) if value]
-        line = f"{self.importance:<7} {self.location} {self.message}" + (f" ({', '.join(sides)})" if sides else "")
-        return line.replace("\n", " ")
+        line = f"{self.importance} {self.location} {self.message}" + (f" ({', '.join(sides)})" if sides else "")
+        return printable(" ".join(line.split()))
 
 
 def raise_errors(findings: Iterable[Finding], path: str | os.PathLike[str]) -> None:

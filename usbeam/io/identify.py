@@ -27,7 +27,7 @@ def find_spec(file: h5py.File) -> Spec:
         If it says none, or one that usbeam does not know; the hint names the format that it looks like.
     """
     known = specs_by_format()
-    name = safe.read_attribute(file, "format") if "format" in file.attrs else None
+    name = safe.read_attribute(file, "format") if "format" in safe.attribute_names(file) else None
     if isinstance(name, str) and name in known:
         return known[name]
     if name is None and "samples" in file:

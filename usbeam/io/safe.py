@@ -379,6 +379,18 @@ def read_scalar(value: object, *, path: str | None = None, location: str | None 
     return float(array.reshape(()))
 
 
+def attribute_names(node: Node) -> list[str]:
+    """Names of all attributes, sorted.
+
+    Raises
+    ------
+    FileFormatError
+        If they are damaged or not UTF-8.
+    """
+    with guard(node.file.filename, node.name):
+        return sorted(node.attrs)
+
+
 def read_attribute(node: Node, name: str) -> Any:
     """One attribute: a str, or a NumPy value.
 

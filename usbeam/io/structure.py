@@ -82,6 +82,7 @@ class _Reader:
     def __init__(self, file: h5py.File, spec: Spec, max_gb: float | None) -> None:
         self.file, self.spec, self.max_gb = file, spec, max_gb
         self.nodes = dict(safe.walk(file))
+        self.attributes = {path: safe.attribute_names(node) for path, node in self.nodes.items()}
         self.present: set[str] = set()
         self.values: dict[str, Any] = {}
         self.dimensions: dict[str, int] = {}
@@ -138,9 +139,9 @@ class _Reader:
                 Finding(importance=Importance.ERROR, location=path, message="a dataset where a group belongs")
             )
             return
-        self.read_attributes(node, attributes)
+        self.read_attributes(path, attributes)
         if member is not None:
-            texts = {name: self.attempt_text(node, path, name) for name in sorted(node.attrs)}
+            texts = {name: self.attempt_text(node, path, name) for name in self.attributes[path]}
             self.values[path] = {name: text for name, text in texts.items() if text is not None}
 
     def attempt_text(self, node: h5py.Group, path: str, name: str) -> str | None:
@@ -148,9 +149,10 @@ class _Reader:
         entry = Entry(location=f"{path}:{name}", description="")
         return self.attempt(entry, lambda: safe.read_text(safe.read_attribute(node, name)))
 
-    def read_attributes(self, node: safe.Node, attributes: tuple[Attribute, ...]) -> None:
+    def read_attributes(self, path: str, attributes: tuple[Attribute, ...]) -> None:
+        node = self.nodes[path]
         for attribute in attributes:
-            if attribute.name not in node.attrs:
+            if attribute.name not in self.attributes[path]:
                 continue
             self.present.add(attribute.location)
             value = self.attempt(attribute, lambda a=attribute: as_type(safe.read_attribute(node, a.name), a.dtype))
@@ -183,7 +185,7 @@ class _Reader:
         if not right:
             self.report(entry, "wrong type", expected=" or ".join(field.dtypes), found=dtype)
         self.check_units(field, path, node)
-        self.read_attributes(node, field.attributes)
+        self.read_attributes(path, field.attributes)
         if not self.fits_shape(field, entry, node.shape) or not right:
             return None
         if field.streamed:
@@ -196,7 +198,7 @@ class _Reader:
         if not field.units:
             return
         entry = Entry(location=f"{path}:units", description="")
-        if "units" not in node.attrs:
+        if "units" not in self.attributes[path]:
             self.report(entry, "no units", expected=field.units, error=MissingField)
             return
         units = self.attempt(entry, lambda: safe.read_text(safe.read_attribute(node, "units")))
@@ -278,6 +280,6 @@ class _Reader:
             if path in free:
                 continue
             always = {"units", "description"} if isinstance(node, h5py.Dataset) else set[str]()
-            for name in sorted(set(node.attrs) - always):
+            for name in sorted(set(self.attributes[path]) - always):
                 if not name.startswith("x_") and f"{path}:{name}" not in attributes:
                     yield f"{path}:{name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -13,6 +13,9 @@ import numpy as np
 import usbeam
 from usbeam.errors import ConfigError
 from usbeam.io.spec import Attribute, Field, Spec
+
+_Object: TypeAlias = h5py.Group | h5py.Dataset | h5py.Datatype
+_LONGEST_TEXT = 60_000
 
 
 def write_contents(file: h5py.File, spec: Spec, holder: object) -> None:
@@ -40,17 +43,16 @@ def write_contents(file: h5py.File, spec: Spec, holder: object) -> None:
         elif field.path in values or field.streamed:
             if not field.streamed:
                 _write_dataset(file, field, field.path, values[field.path])
-            file[field.path].attrs["units"] = field.units
-            file[field.path].attrs["description"] = field.description
+            _describe(file[field.path], field)
     for path, attribute in spec.attributes():
         value = values.get(attribute.location, _constant(attribute, values))
         if path in file and value is not None and value != "":
-            file[path].attrs[attribute.name] = value
+            write_attribute(file[path], attribute.name, value)
     for group in spec.groups:
         for name, text in values.get(group.path, {}).items():
             if not isinstance(text, str):
                 raise ConfigError("not text", location=f"{group.path}:{name}", found=type(text).__name__)
-            file.require_group(group.path).attrs[name] = text
+            write_attribute(file.require_group(group.path), name, text)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     mark = {
         "format_version": spec.version,
@@ -58,7 +60,29 @@ def write_contents(file: h5py.File, spec: Spec, holder: object) -> None:
         "software": "usbeam",
         "software_version": usbeam.__version__,
     }
-    file.attrs.update(mark)
+    for name, text in mark.items():
+        write_attribute(file, name, text)
+
+
+def write_attribute(node: _Object, name: str, value: Any) -> None:
+    """Write one attribute; text of fixed length, which is read without the heap that damaged files break first.
+
+    Raises
+    ------
+    ConfigError
+        For text above 60 000 bytes, or a name that HDF5 cannot hold.
+    """
+    if isinstance(value, str):
+        text = value.encode("utf-8", "surrogateescape")
+        if len(text) > _LONGEST_TEXT:
+            raise ConfigError(
+                "text too long for an HDF5 attribute",
+                location=f"{node.name}:{name}",
+                expected=f"at most {_LONGEST_TEXT} bytes",
+                found=len(text),
+            )
+        value = np.array(text, dtype=h5py.string_dtype("utf-8", max(1, len(text))))
+    node.attrs[_link_name(name, node.name or "/")] = value
 
 
 def _values(spec: Spec, holder: object) -> Iterator[tuple[str, Any]]:
@@ -107,7 +131,10 @@ def _write_dataset(file: h5py.File, field: Field, path: str, value: Any) -> None
     else:
         own = np.asarray(value)
         array = own.astype(next(dtype for dtype in field.dtypes if np.can_cast(own.dtype, dtype, "same_kind")))
-    dataset = file.create_dataset(path, data=array)
+    _describe(file.create_dataset(path, data=array), field)
+
+
+def _describe(dataset: _Object, field: Field) -> None:
     if field.units:
-        dataset.attrs["units"] = field.units
-    dataset.attrs["description"] = field.description
+        write_attribute(dataset, "units", field.units)
+    write_attribute(dataset, "description", field.description)

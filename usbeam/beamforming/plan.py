@@ -198,8 +198,9 @@ class Plan:
         source: dict[str, str] = {}
         if self.acquisition.path is not None:
             source["file"] = Path(self.acquisition.path).name
-        if "sha256_samples" in self.acquisition.provenance:
-            source["sha256_samples"] = self.acquisition.provenance["sha256_samples"]
+        digest = getattr(self.acquisition.samples, "sha256", None)  # readers of files know it
+        if digest:
+            source["sha256_samples"] = digest
         settings = {**self.settings, "transmit_weights": [float(w) for w in weights]}
         return Image(np.ascontiguousarray(data), self.grid, settings=settings, source=source)
 

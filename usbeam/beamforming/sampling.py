@@ -19,7 +19,7 @@ Unser 1999, IEEE Signal Processing Magazine 16(6):22 (splines); Blu and Unser 19
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +136,7 @@ class Sampler:
         self.rate = acquisition.sampling_frequency * factor
         self.n_samples = acquisition.n_samples * factor
         self._real = acquisition.kind == "rf"
-        self._n_fft: int = next_fast_len(acquisition.n_samples + _TAIL, real=self._real)
+        self._n_fft = cast(int, next_fast_len(acquisition.n_samples + _TAIL, real=self._real))
         step = acquisition.sampling_frequency / self._n_fft
         demodulated = acquisition.demodulation_frequency
         # An analytic signal is moved to zero by a whole number of bins; IQ data lie there already.
@@ -190,16 +190,17 @@ class Sampler:
         """
         import scipy.fft
 
+        fft = cast(Any, scipy.fft)  # its dispatch decorator hides the types
         refined = np.zeros((len(traces), self._n_fft * self.interpolation.upsampling), np.complex64)
         if self._real:
-            spectrum = scipy.fft.rfft(traces, self._n_fft, axis=-1, workers=workers)
+            spectrum = fft.rfft(traces, self._n_fft, axis=-1, workers=workers)
             np.multiply(spectrum[:, self._bins], self._filter, out=refined[:, self._bins])
         else:
-            spectrum = np.roll(scipy.fft.fft(traces, self._n_fft, axis=-1, workers=workers), -self._moved, axis=-1)
+            spectrum = np.roll(fft.fft(traces, self._n_fft, axis=-1, workers=workers), -self._moved, axis=-1)
             half = (self._n_fft + 1) // 2
             np.multiply(spectrum[:, :half], self._filter[:half], out=refined[:, :half])
             np.multiply(spectrum[:, half:], self._filter[half:], out=refined[:, half - self._n_fft :])
-        signal = scipy.fft.ifft(refined, axis=-1, workers=workers, overwrite_x=True)[:, : self.n_samples]
+        signal = fft.ifft(refined, axis=-1, workers=workers, overwrite_x=True)[:, : self.n_samples]
         signal = np.ascontiguousarray(signal)
         if not self._real:
             signal *= self._remodulation

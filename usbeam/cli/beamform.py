@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -39,7 +39,7 @@ def beamform(
     frames: Annotated[str, typer.Option(help="One frame, or several as START:STOP; each its own file.")] = "0",
     dynamic_range: Annotated[float, typer.Option(help="Of the pictures [dB].")] = 60.0,
     max_gb: Annotated[float | None, typer.Option(help="Refuse frames that would take more memory.")] = None,
-    nonfinite: Annotated[str, typer.Option(help="NaN or infinite samples: error or zero.")] = "error",
+    on_nonfinite: Annotated[Literal["error", "zero"], typer.Option(help="What NaN or infinite samples are.")] = "error",
     as_json: Json = False,
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
@@ -54,7 +54,7 @@ def beamform(
 
     start = time.perf_counter()
     limits: dict[str, Any] = {} if max_gb is None else {"max_gb": max_gb}
-    acquisition = io.load(file, on_nonfinite=nonfinite, **limits)
+    acquisition = io.load(file, on_nonfinite=on_nonfinite, **limits)
     indices = _frames(frames, acquisition)
     outputs = {index: _numbered((output, png, bare_png), index, len(indices)) for index in indices}
     for paths in outputs.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -49,7 +49,7 @@ def say(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-def result(data: dict[str, Any], as_json: bool, lines: Iterator[str] | list[str]) -> None:
+def result(data: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
     """Data: one JSON object, or lines for people, on stdout."""
     if as_json:
         print(json.dumps(data, indent=None, default=float))
@@ -59,7 +59,7 @@ def result(data: dict[str, Any], as_json: bool, lines: Iterator[str] | list[str]
 
 
 @contextlib.contextmanager
-def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
+def progress_bar(description: str) -> Generator[Callable[[float], None]]:
     """A bar on stderr, fed with the fraction done; silent where stderr is no terminal.
 
     Parameters

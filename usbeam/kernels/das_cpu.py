@@ -28,8 +28,8 @@ OPTIONS = {
     "fastmath": {"contract", "reassoc", "arcp", "nsz"},
     "cache": CACHE,
 }
-COLUMNS = 16
-"""Image columns in a tile: each trace is read once for so many columns, and the tile's tables stay in the cache."""
+COLUMNS, DEPTHS = 16, 640
+"""Image points in a tile: a trace is read once for so many columns, and the tile's tables stay in the cache."""
 
 FRACTION_BITS = 14
 """Fractional bits of a delay in the tables; 17 bits and a sign are left for whole samples."""
@@ -133,7 +133,8 @@ def _add_trace(trace, transmit_delay, receive_delay, window, table, n_taps, accu
         if np.uint32(sample) < last:
             row = np.int64((ticks >> (FRACTION_BITS - PHASE_BITS)) & (N_PHASES - 1)) * n_taps
             gain = np.float32(1.0) if window is None else window[k]
-            accumulate_taps(accumulator, np.int64(k) * n_taps, trace, np.int64(sample), table, row, gain, n_taps)
+            target = np.int64(k) * n_taps
+            accumulate_taps(accumulator, target, trace, np.int64(sample), table, row, gain, n_taps)  # pyright: ignore[reportCallIssue]
 
 
 def _make_das(n_taps):
@@ -157,17 +158,19 @@ def _make_das(n_taps):
     ):
         n_tx = first.size - 1
         n_subsets, n_x, n_z = out.shape
-        for tile in prange((n_x + COLUMNS - 1) // COLUMNS):
-            c0 = tile * COLUMNS
-            c1 = min(n_x, c0 + COLUMNS)
-            accumulator = np.zeros((c1 - c0, n_z * n_taps), np.complex64)
+        n_across = (n_x + COLUMNS - 1) // COLUMNS
+        n_down = (n_z + DEPTHS - 1) // DEPTHS
+        for tile in prange(n_across * n_down):
+            c0, z0 = tile // n_down * COLUMNS, tile % n_down * DEPTHS
+            c1, z1 = min(n_x, c0 + COLUMNS), min(n_z, z0 + DEPTHS)
+            accumulator = np.zeros((c1 - c0, (z1 - z0) * n_taps), np.complex64)
             for event in range(n_tx):
                 t = transmit[event]
                 for p in range(first[event], first[event + 1]):
                     r = receive[p]
                     for c in range(c0, c1):
-                        k0 = max(transmit_active[t, c, 0], receive_active[r, c, 0])
-                        k1 = min(transmit_active[t, c, 1], receive_active[r, c, 1])
+                        k0 = max(z0, transmit_active[t, c, 0], receive_active[r, c, 0])
+                        k1 = min(z1, transmit_active[t, c, 1], receive_active[r, c, 1])
                         if k0 < k1:
                             _add_trace(
                                 traces[p],
@@ -176,14 +179,14 @@ def _make_das(n_taps):
                                 None if receive_window is None else receive_window[r, c, k0:k1],
                                 table,
                                 n_taps,
-                                accumulator[c - c0, k0 * n_taps :],
+                                accumulator[c - c0, (k0 - z0) * n_taps :],
                             )
                 for c in range(c0, c1):
-                    for k in range(transmit_active[t, c, 0], transmit_active[t, c, 1]):
+                    for k in range(max(z0, transmit_active[t, c, 0]), min(z1, transmit_active[t, c, 1])):
                         value = np.complex64(0)
-                        for tap in range(n_taps):
-                            value += accumulator[c - c0, k * n_taps + tap]
-                            accumulator[c - c0, k * n_taps + tap] = 0
+                        for tap in range((k - z0) * n_taps, (k - z0 + 1) * n_taps):
+                            value += accumulator[c - c0, tap]
+                            accumulator[c - c0, tap] = 0
                         if transmit_window is not None:
                             value *= transmit_window[t, c, k]
                         for s in range(n_subsets):

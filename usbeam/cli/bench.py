@@ -1,0 +1,42 @@
+"""``usbeam bench``: speed on this machine, as a table."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from usbeam.cli.common import Json, result, say
+
+BENCHMARKS = ("das",)
+
+
+def bench(
+    what: Annotated[str, typer.Argument(help="das.")] = "das",
+    repeats: Annotated[int, typer.Option(help="Runs of each row; the median is printed.", min=1)] = 7,
+    as_json: Json = False,
+) -> None:
+    """Measure speed, accuracy and memory on this machine; takes about two minutes."""
+    from usbeam.errors import ConfigError
+
+    if what not in BENCHMARKS:
+        raise ConfigError("no such benchmark", location="bench", expected=", ".join(BENCHMARKS), found=what)
+    module = _load(what)
+    say("measuring; other work on this machine spoils the numbers")
+    found = module.run(repeats)
+    result(found, as_json, module.report(found))
+
+
+def _load(name: str) -> Any:
+    """A benchmark's module: beside the package in a wheel, beside it in the source tree otherwise."""
+    package = Path(__file__).parents[1]
+    for folder in (package / "benchmarks", package.parent / "benchmarks"):
+        path = folder / f"{name}.py"
+        specification = importlib.util.spec_from_file_location(f"usbeam_benchmark_{name}", path)
+        if path.is_file() and specification and specification.loader:
+            module = importlib.util.module_from_spec(specification)
+            specification.loader.exec_module(module)
+            return module
+    raise FileNotFoundError(f"benchmarks/{name}.py belongs to the installation and is missing")

@@ -18,7 +18,9 @@ def beamform(
     file: Annotated[Path, typer.Argument(help="A usbeam recording.", show_default=False)],
     output: Annotated[Path, typer.Option("-o", "--output", help="Image file to write (.h5).", show_default=False)],
     png: Annotated[Path | None, typer.Option(help="Also write a picture with axes in mm and a dB bar.")] = None,
-    bare_png: Annotated[Path | None, typer.Option(help="Also write the bare 8-bit pixels, spacing in metadata.")] = None,
+    bare_png: Annotated[
+        Path | None, typer.Option(help="Also write the bare 8-bit pixels, spacing in metadata.")
+    ] = None,
     method: Annotated[str, typer.Option(help="das.")] = "das",
     transmits: Annotated[
         str,
@@ -114,7 +116,7 @@ def _write(image: Any, paths: tuple[Path | None, Path | None, Path | None], dyna
     if png is not None:
         from usbeam.show import plot
 
-        plot.save_picture(image.db(dynamic_range), png, overwrite=settings.overwrite)
+        plot.save_figure(plot.bmode(image, dynamic_range=dynamic_range), png, overwrite=settings.overwrite)
     if bare_png is not None:
         image.db(dynamic_range).save(bare_png, overwrite=settings.overwrite)
 

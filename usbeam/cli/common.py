@@ -38,9 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the output if it is there.", callback=_set_overwrite)
 ]
-NoProgress = Annotated[
-    bool, typer.Option("--no-progress", help="Draw no progress bar.", callback=_set_quiet_progress)
-]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="Draw no progress bar.", callback=_set_quiet_progress)]
 
 
 def say(text: str) -> None:

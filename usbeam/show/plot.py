@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from usbeam.errors import ConfigError
 from usbeam.image import Image
 from usbeam.io.atomic import atomic_write
 
@@ -40,13 +42,21 @@ def bmode(image: Image, *, dynamic_range: float = 60.0, ax: Any = None, colorbar
         width, height = image.grid.extent_mm[1] - image.grid.extent_mm[0], np.ptp(image.grid.extent_mm[2:])
         size = 5.0 / max(width, height)
         # A Figure of its own, not pyplot's: nothing is registered globally, nothing needs closing.
-        ax = Figure(figsize=(max(3.2, width * size + 1.7), max(2.4, height * size + 0.9)), layout="constrained").add_subplot()
+        ax = Figure(
+            figsize=(max(3.2, width * size + 1.7), max(2.4, height * size + 0.9)), layout="constrained"
+        ).add_subplot()
     shown = image if image.state == "db" else image.db(dynamic_range)
     floor = -float(shown.dynamic_range_db or dynamic_range)
     x_mm, z_mm = shown.grid.x * 1e3, shown.grid.z * 1e3
     if all(_is_uniform(axis) for axis in (x_mm, z_mm)):
         picture = ax.imshow(
-            shown.data, extent=shown.grid.extent_mm, cmap="gray", vmin=floor, vmax=0, aspect="equal", interpolation="nearest"
+            shown.data,
+            extent=shown.grid.extent_mm,
+            cmap="gray",
+            vmin=floor,
+            vmax=0,
+            aspect="equal",
+            interpolation="nearest",
         )
     else:
         picture = ax.pcolormesh(x_mm, z_mm, shown.data, cmap="gray", vmin=floor, vmax=0, shading="nearest")
@@ -63,19 +73,36 @@ def _is_uniform(axis: Any) -> bool:
     return not len(steps) or bool(np.ptp(steps) <= NON_UNIFORM * steps.mean())
 
 
-def save_picture(
-    image: Image, path: str | os.PathLike[str], *, dynamic_range: float = 60.0, title: str = "", overwrite: bool = False
-) -> None:
-    """Write `bmode` as a PNG, PDF or SVG file, whole or not at all.
+def side_by_side(images: Sequence[Image], titles: Sequence[str], *, dynamic_range: float = 60.0) -> Any:
+    """Show images of one grid next to each other, each relative to its own maximum, with one dB bar.
 
     Parameters
     ----------
-    image, dynamic_range, title
-        As in `bmode`.
-    path
-        The ending says the format.
-    overwrite
-        Replace a file that is there.
+    images, titles
+        As many titles as images.
+    dynamic_range
+        [dB].
+
+    Returns
+    -------
+    array of matplotlib Axes, one per image
+    """
+    from matplotlib.figure import Figure
+
+    left, right, bottom, top = images[0].grid.extent_mm
+    height = 3.5 * max(0.6, (bottom - top) / (right - left))
+    axes = Figure(figsize=(4.0 * len(images) + 1, height + 0.9), layout="constrained").subplots(
+        1, len(images), sharey=True, squeeze=False
+    )[0]
+    for ax, image, title in zip(axes, images, titles, strict=True):
+        bmode(image, dynamic_range=dynamic_range, ax=ax, colorbar=False, title=title)
+        ax.label_outer()
+    axes[0].figure.colorbar(axes[-1].images[0], ax=list(axes), label="dB", fraction=0.046, pad=0.02)
+    return axes
+
+
+def save_figure(ax: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write the figure that holds `ax`, whole or not at all; the ending says the format.
 
     Raises
     ------
@@ -84,11 +111,8 @@ def save_picture(
     ConfigError
         For an ending that is no picture format.
     """
-    from usbeam.errors import ConfigError
-
-    axes = bmode(image, dynamic_range=dynamic_range, title=title)
     ending = os.path.splitext(os.fspath(path))[1].lstrip(".").lower()
-    if ending not in axes.figure.canvas.get_supported_filetypes():
+    if ending not in ax.figure.canvas.get_supported_filetypes():
         raise ConfigError("not a picture format", path=path, expected=".png, .pdf or .svg", found=f".{ending}")
     with atomic_write(path, overwrite=overwrite) as temporary:
-        axes.figure.savefig(temporary, format=ending, dpi=150)
+        ax.figure.savefig(temporary, format=ending, dpi=150)

@@ -1,0 +1,99 @@
+"""``usbeam demo``: what usbeam does, shown on recordings that it simulates itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from usbeam.cli.common import Json, NoProgress, Overwrite, progress_bar, result, say, settings
+
+if TYPE_CHECKING:
+    from usbeam.acquisition import Acquisition, Probe
+    from usbeam.image import Image
+    from usbeam.simulate import Phantom
+
+WIDTH, DEPTH = (-10e-3, 10e-3), (5e-3, 35e-3)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for recordings, images and pictures.")] = Path("demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="A coarser speckle phantom; under 60 s.")] = False,
+    as_json: Json = False,
+    overwrite: Overwrite = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Simulate recordings, beamform them with 2 and with all transmitters, and leave the pictures."""
+    import time
+
+    import usbeam as ub
+    from usbeam.errors import FileAccessError
+    from usbeam.io.atomic import check_output
+
+    start = time.perf_counter()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileAccessError("cannot make the folder", path=out, found=error.strerror) from error
+    names = [f"{name}{ending}" for name in ("points", "cysts") for ending in (".h5", "_2.h5", "_all.h5", ".png")]
+    for name in names:
+        check_output(out / name, overwrite=settings.overwrite)
+    probe = ub.Probe.linear(96, 0.2e-3, 7.5e6, bandwidth=0.65, element_width=0.18e-3, name="demo array")
+    circles = ((-5e-3, 14e-3, 2e-3), (4e-3, 20e-3, 3e-3), (-4e-3, 28e-3, 3e-3))
+    phantoms = {
+        "points": ub.simulate.phantoms.points(x=WIDTH, z=DEPTH, spacing=5e-3),
+        "cysts": ub.simulate.phantoms.cysts(probe, x=WIDTH, z=DEPTH, density=4 if quick else 12, circles=circles),
+    }
+    say("the first images also compile the kernels, some ten seconds")
+    for name, phantom in phantoms.items():
+        recording = _record(phantom, probe, out / f"{name}.h5")
+        few, all_ = _beamform(recording)
+        few.save(out / f"{name}_2.h5", overwrite=settings.overwrite)
+        all_.save(out / f"{name}_all.h5", overwrite=settings.overwrite)
+        _draw(few, all_, out / f"{name}.png")
+    seconds = time.perf_counter() - start
+    lines = [
+        f"{out / 'points.png'}: points from 2 and from {probe.n_elements} transmitters",
+        f"{out / 'cysts.png'}: cysts in speckle, the same",
+        f"{out / 'points.h5'}, {out / 'cysts.h5'}: the recordings; try: usbeam info {out / 'cysts.h5'}",
+        f"{seconds:.0f} s",
+    ]
+    result({"folder": str(out), "files": [str(out / name) for name in names], "seconds": seconds}, as_json, lines)
+
+
+def _record(phantom: Phantom, probe: Probe, path: Path) -> Acquisition:
+    """Simulate, store, and read back: the images come from the file, as a user's would."""
+    import usbeam as ub
+
+    with progress_bar(f"simulating {path.stem}") as advance:
+        recording = ub.simulate.record(
+            phantom,
+            probe,
+            ub.Transmits.elements(probe, pulse_peak_time=0.3e-6),
+            sampling_frequency=31.25e6,
+            depth=DEPTH,
+            noise_db=-50,
+            int16=True,
+            progress=advance,
+        )
+    recording.save(path, overwrite=settings.overwrite)
+    return ub.load(path)
+
+
+def _beamform(recording: Acquisition) -> list[Image]:
+    """The images of the two outermost transmitters and of all, in one plan."""
+    import usbeam as ub
+
+    grid = ub.Grid.linear(x=WIDTH, z=DEPTH, shape=(600, 200))
+    subsets: list[Any] = [ub.subsets.ends(recording, 2), ub.subsets.all(recording)]
+    plan = ub.Plan(recording, grid, transmits=subsets, f_number=1.0, window="tukey")
+    return plan(recording.frame(0))
+
+
+def _draw(few: Image, all_: Image, path: Path) -> None:
+    from usbeam.show import plot
+
+    n_tx = len(all_.settings["transmit_weights"])
+    axes = plot.side_by_side([few, all_], ["2 transmitters", f"{n_tx} transmitters"])
+    plot.save_figure(axes[0], path, overwrite=settings.overwrite)

@@ -71,6 +71,7 @@ COLUMNS = (
     Column("runs", "repetitions"),
     Column("x fastest peer", "speed_up", "{:.2f}"),
     Column("by min", "speed_up_min", "{:.2f}"),
+    Column("cpu s", "cpu_median_s", "{:.3f}"),
     Column("cores", "cores_busy", "{:.1f}"),
     Column("peak MB", "peak_memory_bytes", "{:.0f}", 1e-6),
     Column("position px", "position_error_pixels"),
@@ -82,10 +83,11 @@ COLUMNS = (
 LEGEND = """\
 plan: set-up before the first image, for usbeam the Plan. first: the first image, compilation included. median, min: an
 image after that. x fastest peer: median of the fastest of the four peers over this median; by min: the same of the
-minima. cores: processor time over wall time; where it is far below the number of threads for every row, something else
-was running: measure again with --fresh. peak: the whole process, recording and set-up included. position, lateral,
-axial: worst error of the five targets' peak and FWHM; envelope: RMS error around the targets after one gain; all
-against float64 delay-and-sum of the 8-fold upsampled recording."""
+minima. cpu: processor time of an image, all threads. cores: processor time over wall time. Where it is far below the
+number of threads for a peer, something else was running and the ratios are void: measure again with --fresh. peak: the
+whole process, recording and set-up included. position, lateral, axial: worst error of the five targets' peak and FWHM;
+envelope: RMS error around the targets after one gain; all against float64 delay-and-sum of the 8-fold upsampled
+recording."""
 
 
 def say(text: str) -> None:
@@ -144,6 +146,7 @@ def measure(name: str, venv: Path, repetitions: int, expected: np.ndarray) -> Ro
         "repetitions": len(seconds),
         "median_s": statistics.median(seconds),
         "min_s": min(seconds),
+        "cpu_median_s": statistics.median(report["cpu_seconds"]),
         "cores_busy": sum(report["cpu_seconds"]) / sum(seconds),
         "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **work.score(np.load(image), expected),

@@ -48,7 +48,9 @@ class HDF5Variables(Variables):
         super().__init__(path)
         self._open = ExitStack()
         self._file = self._open.enter_context(safe_open(path, allow_references=True))
-        self._is_matlab = any("MATLAB_class" in self._member(self._file, name).attrs for name in self.top_level())
+        with guard(self.path):
+            members = [self._member(self._file, name) for name in self.top_level()]
+            self._is_matlab = any("MATLAB_class" in member.attrs for member in members)
         self._bytes_read = 0
         self._values: dict[str, Value | None] = {}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from contextlib import ExitStack
 from typing import Any
 
 import h5py
@@ -17,6 +18,8 @@ from usbeam.io.convert.mat5 import HEADER_BYTES, Mat5
 from usbeam.io.convert.mat73 import HDF5Variables
 from usbeam.io.convert.variables import Opaque, Value, Variables, check_size
 from usbeam.io.safe import access_error
+
+ARCHIVE = b"PK\x03\x04"
 
 
 def open_variables(path: str | os.PathLike[str]) -> Variables:
@@ -49,7 +52,7 @@ def open_variables(path: str | os.PathLike[str]) -> Variables:
     25000000.0
     """
     head = _head(path)
-    if head.startswith(b"\x93NUMPY") or head.startswith(b"PK\x03\x04"):
+    if head.startswith((b"\x93NUMPY", ARCHIVE)):
         return NumPyVariables(path)
     if h5py.is_hdf5(path):
         return HDF5Variables(path)
@@ -77,16 +80,23 @@ class NumPyVariables(Variables):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
+        self._open = ExitStack()
+        self._archive: zipfile.ZipFile | None = None
         try:
-            loaded: Any = np.load(path, allow_pickle=False, mmap_mode="r")
+            if _head(path).startswith(ARCHIVE):
+                # NumPy leaves a damaged archive open; close() of ours closes it in every case.
+                file = self._open.enter_context(open(path, "rb"))  # noqa: SIM115
+                self._arrays: Any = self._open.enter_context(np.load(file, allow_pickle=False))
+                self._archive = self._arrays.zip
+            else:
+                self._arrays = {"data": np.load(path, allow_pickle=False, mmap_mode="r")}
         except Exception as error:  # NumPy lets through what its header parser and zipfile trip over
+            self._open.close()
             raise self._damaged("/", error) from error
-        self._arrays: Any = loaded if isinstance(loaded, np.lib.npyio.NpzFile) else {"data": loaded}
 
     def close(self) -> None:
         """Close the file."""
-        if isinstance(self._arrays, np.lib.npyio.NpzFile):
-            self._arrays.close()
+        self._open.close()
 
     def top_level(self) -> list[str]:
         """Names of the arrays."""
@@ -100,9 +110,9 @@ class NumPyVariables(Variables):
         """The array of that name, or None."""
         if name not in self._arrays:
             return None
-        if isinstance(self._arrays, np.lib.npyio.NpzFile):
-            archive: zipfile.ZipFile = self._arrays.zip  # pyright: ignore[reportAssignmentType]
-            check_size(sum(item.file_size for item in archive.infolist()), path=self.path, location=name)
+        if self._archive is not None:
+            unpacked = sum(item.file_size for item in self._archive.infolist())
+            check_size(unpacked, path=self.path, location=name)
         try:
             array = np.asarray(self._arrays[name])
         except Exception as error:

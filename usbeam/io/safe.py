@@ -58,7 +58,7 @@ def safe_open(
     path
         The file.
     max_gb
-        Gigabytes that a dataset may claim, in place of `MAX_RATIO` times the size of the file.
+        Gigabytes that a dataset may claim, however small the file is; see `MAX_RATIO` and `SMALL`.
     allow_references
         Whether datasets may hold object references, as the cell arrays of MATLAB v7.3 do.
 
@@ -170,7 +170,8 @@ def guard(path: str | os.PathLike[str], location: str | None = None) -> Generato
         raise TooLarge("not enough memory to read this", path=path, location=location) from error
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
         text = str(error)
-        kind = ChecksumMismatch if "fletcher32" in text.lower() else FileFormatError
+        # HDF5's words for a failed checksum, which is the first filter that reading undoes.
+        kind = ChecksumMismatch if "filter returned failure" in text else FileFormatError
         what = "the stored bytes do not match their checksum" if kind is ChecksumMismatch else "cannot be read"
         raise kind(what, path=path, location=location, found=text, hint="copy or record it again") from error
 
@@ -290,7 +291,7 @@ def check_dataset(
                 )
         claimed = max(dataset.nbytes or 0, chunk_bytes(dataset))
         stored = os.path.getsize(path)
-    allowed = max(SMALL, MAX_RATIO * stored) if max_gb is None else max_gb * 1e9
+    allowed = max(SMALL, MAX_RATIO * stored, (max_gb or 0) * 1e9)
     if claimed > allowed:
         raise TooLarge(
             f"claims {claimed / 1e9:.3g} GB in a file of {stored} bytes",

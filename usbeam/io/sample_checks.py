@@ -23,6 +23,8 @@ from usbeam.io.structure import Contents
 
 CLIPPED_SHARE = 1e-3
 """Share of samples at the highest or lowest value above which a recording is called clipped."""
+CLIPPED_COUNT = 16
+"""How many there must be of them: the peak of a single echo is not clipping."""
 _SHOWN = 8
 
 
@@ -161,9 +163,10 @@ def _channel_findings(statistics: SampleStatistics) -> Iterator[Finding]:
 
 def _level_findings(statistics: SampleStatistics, header: Contents) -> Iterator[Finding]:
     """Clipping, and a constant part that stands above the echoes."""
-    share = max(statistics.at_high, statistics.at_low) / statistics.count
+    clipped = max(statistics.at_high, statistics.at_low)
+    share = clipped / statistics.count
     coarse = header.values["/samples:dtype"] == "int16" and statistics.high - statistics.low < 64
-    if share > CLIPPED_SHARE and not coarse:
+    if share > CLIPPED_SHARE and clipped >= CLIPPED_COUNT and not coarse:
         yield _finding(
             "WARNING",
             "the samples look clipped",

@@ -53,7 +53,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         raise OutputExists("the file exists", path=path, hint="choose another name or give --overwrite")
     if not os.path.isdir(target.parent):
         raise FileAccessError("its folder does not exist", path=path, hint=f"mkdir -p {target.parent}")
-    if not os.access(target.parent, os.W_OK):
+    if not os.access(target.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise FileAccessError("its folder is read-only", path=path)
     return target
 

@@ -271,7 +271,8 @@ def save(acquisition: Acquisition, path: str | os.PathLike[str], *, overwrite: b
     """
     spec = load_spec("channel_data")
     with atomic_write(path, overwrite=overwrite) as temporary:
-        with h5py.File(temporary, "w") as file:
+        # Without a chunk cache every chunk meets a full disk where it is written, not in some later clean-up.
+        with h5py.File(temporary, "w", rdcc_nbytes=0) as file:
             digest = _write_samples(file, acquisition)
             write_contents(file, spec, acquisition)
             write_attribute(file, "sha256_samples", digest)

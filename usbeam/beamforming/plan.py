@@ -175,6 +175,9 @@ class Plan:
             )
         if frame.dtype.kind != "i":
             frame = frame.astype(np.complex64 if recording.kind == "iq" else np.float32, copy=False)
+        if recording.offset:  # left in, it would be a step at both ends of the record, which every point would hear
+            kind = np.complex64 if recording.kind == "iq" else np.float32
+            frame = np.add(frame, kind(recording.offset / recording.scale), dtype=kind)
         _say_compiling(self._beamformer.__class__.__name__)
         data = self._beamformer(frame)
         if not np.all(np.isfinite(data)):
@@ -261,7 +264,7 @@ def _weight_matrix(transmits: Any, acquisition: Acquisition) -> npt.NDArray[np.f
     """One checked row per image."""
     if transmits is None:
         return subsets.all(acquisition)[None]
-    rows: list[Any] = list(transmits)
+    rows: list[Any] = list(transmits) if np.iterable(transmits) else [transmits]
     if not rows:
         raise ConfigError("no transmit is selected", location="transmits", expected="at least one subset")
     vectors = rows if np.ndim(rows[0]) == 1 else [rows]

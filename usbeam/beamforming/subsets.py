@@ -101,6 +101,8 @@ def index(source: Source, indices: Iterable[int]) -> Weights:
 
 def random(source: Source, count: int, seed: int) -> Weights:
     """`count` transmits drawn without repetition; the same seed gives the same draw."""
+    if seed < 0:
+        raise ConfigError("a seed is a whole number >= 0", location="random", found=seed)
     chosen = np.random.default_rng(seed).permutation(_count(source))[: _some(source, count, "random")]
     return _picked(source, chosen)
 
@@ -119,7 +121,10 @@ def check(weights: npt.ArrayLike, source: Source) -> Weights:
     ConfigError
         If the length is wrong, a weight is not finite, or all are 0.
     """
-    vector = np.array(weights, np.float32)
+    try:
+        vector = np.array(weights, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ConfigError("weights are numbers, one per transmit", location="transmits", found=weights) from error
     if vector.shape != (_count(source),):
         raise ConfigError(
             "one weight per transmit", location="transmits", expected=f"({_count(source)},)", found=vector.shape

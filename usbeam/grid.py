@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from usbeam.errors import GeometryError
 
+MAX_AXIS = 10_000_000
+"""Longest axis that is made; a mistyped spacing asks for more."""
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -73,16 +76,15 @@ class Grid:
         """
         if min(shape) < 1:
             raise GeometryError("the grid has no points", location="grid.shape", expected="counts >= 1", found=shape)
-        for name, (first, last), count in (("x", x, shape[1]), ("z", z, shape[0])):
-            if not (np.isfinite(first) and np.isfinite(last)):
-                raise GeometryError("a limit is not finite", location=f"grid.{name}", found=(first, last))
-            if first > last or (first == last and count > 1):
-                raise GeometryError(
-                    "limits are inverted or empty",
-                    location=f"grid.{name}",
-                    expected="first < last",
-                    found=(first, last),
-                )
+        if max(shape) > MAX_AXIS:
+            raise GeometryError(
+                f"too many points: the positions alone need {8 * max(shape) / 1e9:.3g} GB",
+                location="grid.shape",
+                expected=f"counts <= {MAX_AXIS}",
+                found=shape,
+            )
+        for name, limits, count in (("x", x, shape[1]), ("z", z, shape[0])):
+            _check_limits(name, limits, single=count == 1)
         return cls(np.linspace(*x, shape[1]), np.linspace(*z, shape[0]))
 
     @classmethod
@@ -99,9 +101,14 @@ class Grid:
         steps = np.broadcast_to(np.asarray(spacing, np.float64), (2,))
         if not np.all(np.isfinite(steps) & (steps > 0)):
             raise GeometryError("spacing must be positive", location="grid.spacing", found=spacing)
-        counts = [
-            int(np.floor((last - first) / step + 1e-9)) + 1 for (first, last), step in zip((z, x), steps, strict=True)
+        for name, limits in (("x", x), ("z", z)):
+            _check_limits(name, limits, single=True)
+        # Clipped, because a step near 0 asks for more points than an integer holds; `linear` refuses them.
+        most = [
+            np.clip((last - first) / max(step, 1e-100), 0, 1e18)
+            for (first, last), step in zip((z, x), steps, strict=True)
         ]
+        counts = [int(np.floor(count + 1e-9)) + 1 for count in most]
         ends = [first + (count - 1) * step for (first, _), step, count in zip((z, x), steps, counts, strict=True)]
         return cls.linear(x=(x[0], ends[1]), z=(z[0], ends[0]), shape=(counts[0], counts[1]))
 
@@ -125,7 +132,9 @@ class Grid:
     @property
     def extent_mm(self) -> tuple[float, float, float, float]:
         """``(left, right, bottom, top)`` of the pixels' outer edges [mm], as matplotlib's imshow takes it."""
-        half_z, half_x = (0.0 if np.isnan(step) else step / 2 for step in self.spacing)
+        # A single row or column is drawn as wide as the other axis' step.
+        pixel = min((step for step in self.spacing if not np.isnan(step)), default=1e-3)
+        half_z, half_x = (pixel / 2 if np.isnan(step) else step / 2 for step in self.spacing)
         edges = (self.x[0] - half_x, self.x[-1] + half_x, self.z[-1] + half_z, self.z[0] - half_z)
         left, right, bottom, top = (float(edge * 1e3) for edge in edges)
         return left, right, bottom, top
@@ -134,3 +143,14 @@ class Grid:
         return isinstance(other, Grid) and np.array_equal(self.x, other.x) and np.array_equal(self.z, other.z)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _check_limits(name: str, limits: tuple[float, float], *, single: bool) -> None:
+    """Refuse limits that are not finite or not rising; they may coincide where there is a single point."""
+    first, last = limits
+    if not (np.isfinite(first) and np.isfinite(last)):
+        raise GeometryError("a limit is not finite", location=f"grid.{name}", found=limits)
+    if first > last or (first == last and not single):
+        raise GeometryError(
+            "limits are inverted or empty", location=f"grid.{name}", expected="first < last", found=limits
+        )

@@ -520,6 +520,9 @@ class Acquisition:
                 location="transmit/delays",
                 expected=f"n_tx={n_tx} as in samples",
                 found=f"n_tx={len(self.transmits)}",
+                hint="transmit/delays and transmit/apodization look transposed"
+                if self.transmits.delays.shape == (self.probe.n_elements, n_tx)
+                else None,
             )
         if self.transmits.delays.shape[1] != self.probe.n_elements:
             raise GeometryError(
@@ -527,9 +530,6 @@ class Acquisition:
                 location="transmit/delays",
                 expected=f"(n_tx={n_tx}, n_elements={self.probe.n_elements})",
                 found=self.transmits.delays.shape,
-                hint="the array looks transposed"
-                if self.transmits.delays.shape[::-1] == (n_tx, self.probe.n_elements)
-                else None,
             )
         start = np.asarray(self.start_time, np.float64)
         set_(

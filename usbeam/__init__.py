@@ -30,7 +30,7 @@ _HOMES = {
     "load": "usbeam.io",
     "load_image": "usbeam.io",
     "save": "usbeam.io",
-    "convert": "usbeam.io",
+    "convert": "usbeam.io.convert",
     "validate": "usbeam.io",
     "simulate": "usbeam.simulate",
     "subsets": "usbeam.beamforming",
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     from usbeam.errors import UsbeamError as UsbeamError
     from usbeam.grid import Grid as Grid
     from usbeam.image import Image as Image
-    from usbeam.io import convert as convert
     from usbeam.io import load as load
     from usbeam.io import load_image as load_image
     from usbeam.io import save as save
     from usbeam.io import validate as validate
+    from usbeam.io.convert import convert as convert
 
 __all__ = ["__version__", *sorted(_HOMES)]  # pyright: ignore[reportUnsupportedDunderAll]
 

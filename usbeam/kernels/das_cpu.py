@@ -28,7 +28,7 @@ OPTIONS = {
     "fastmath": {"contract", "reassoc", "arcp", "nsz"},
     "cache": CACHE,
 }
-COLUMNS, DEPTHS = 16, 640
+COLUMNS, DEPTHS = 32, 320
 """Image points in a tile: a trace is read once for so many columns, and the tile's tables stay in the cache."""
 
 FRACTION_BITS = 14
@@ -181,8 +181,11 @@ def _make_das(n_taps):
                                 n_taps,
                                 accumulator[c - c0, (k0 - z0) * n_taps :],
                             )
+                # Neighbouring transmits with equal weights share one reduction of the lanes.
+                if transmit_window is None and event + 1 < n_tx and np.all(subsets[:, event] == subsets[:, event + 1]):
+                    continue
                 for c in range(c0, c1):
-                    for k in range(max(z0, transmit_active[t, c, 0]), min(z1, transmit_active[t, c, 1])):
+                    for k in range(z0, z1):
                         value = np.complex64(0)
                         for tap in range((k - z0) * n_taps, (k - z0 + 1) * n_taps):
                             value += accumulator[c - c0, tap]

@@ -9,9 +9,9 @@ parallel loop over pixels, float64, delays by square root, linear interpolation.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -139,7 +139,10 @@ def settings_rows(repeats: int) -> list[dict[str, Any]]:
 def growth_rows(repeats: int) -> list[dict[str, Any]]:
     """Time per image against pixels, transmits and receives, no fold: it should grow as their product."""
     rows: list[dict[str, Any]] = []
-    for n_tx, n_rx, n_x in [(64, 64, 64), (64, 64, 128), (64, 64, 256), (16, 64, 256), (32, 64, 256), (64, 16, 256), (64, 32, 256)]:
+    pixels = [(64, 64, n_x) for n_x in (64, 128, 256)]
+    transmits = [(n_tx, 64, 256) for n_tx in (16, 32)]
+    receives = [(64, n_rx, 256) for n_rx in (16, 32)]
+    for n_tx, n_rx, n_x in [*pixels, *transmits, *receives]:
         data = recording(n_tx, n_rx)
         plan = ub.Plan(data, grid(n_x=n_x), fold=False, interpolation="linear", upsampling=1)
         frame = data.frame(0)
@@ -149,16 +152,21 @@ def growth_rows(repeats: int) -> list[dict[str, Any]]:
 
 
 def peak_memory() -> float:
-    """Peak memory [bytes] of a process of its own that does the standard work once, data and compiler included."""
-    code = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import das; das.memory_job()"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    """Peak memory [bytes] of a process of its own that reads the recording and images it, compiler included."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "standard.h5")
+        recording().save(path)
+        run = subprocess.run([sys.executable, "-c", MEMORY_JOB, path], capture_output=True, text=True, check=True)
     return float(run.stdout)
 
 
-def memory_job() -> None:
-    data = recording()
-    ub.beamform(data, grid())
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+MEMORY_JOB = """
+import resource, sys
+import usbeam as ub
+recording = ub.load(sys.argv[1])
+ub.beamform(recording, ub.Grid.linear(x=(-20e-3, 20e-3), z=(2e-3, 42e-3), shape=(620, 256)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
 
 
 def run(repeats: int = 7) -> dict[str, Any]:

@@ -19,8 +19,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Acquisition": "usbeam.acquisition",
-    "Probe": "usbeam.acquisition",
-    "Transmits": "usbeam.acquisition",
+    "Probe": "usbeam.probe",
+    "Transmits": "usbeam.transmits",
     "Truth": "usbeam.acquisition",
     "Grid": "usbeam.grid",
     "Image": "usbeam.image",
@@ -40,8 +40,6 @@ _MODULES = frozenset({"simulate", "subsets"})
 if TYPE_CHECKING:
     from usbeam import simulate as simulate
     from usbeam.acquisition import Acquisition as Acquisition
-    from usbeam.acquisition import Probe as Probe
-    from usbeam.acquisition import Transmits as Transmits
     from usbeam.acquisition import Truth as Truth
     from usbeam.beamforming import subsets as subsets
     from usbeam.beamforming.plan import Plan as Plan
@@ -54,6 +52,8 @@ if TYPE_CHECKING:
     from usbeam.io import save as save
     from usbeam.io import validate as validate
     from usbeam.io.convert import convert as convert
+    from usbeam.probe import Probe as Probe
+    from usbeam.transmits import Transmits as Transmits
 
 __all__ = ["__version__", *sorted(_HOMES)]  # pyright: ignore[reportUnsupportedDunderAll]
 

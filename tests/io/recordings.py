@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from usbeam.acquisition import Acquisition, Probe, Transmits, Truth
+from usbeam.acquisition import Acquisition, Truth
 from usbeam.errors import UsbeamError
+from usbeam.probe import Probe
+from usbeam.transmits import Transmits
 
 
 def small(*, n_frames: int = 2, n_elements: int = 4, n_samples: int = 32, **changes: Any) -> Acquisition:

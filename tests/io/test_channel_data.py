@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from tests.io.recordings import assert_clear, plane_waves, small
-from usbeam.acquisition import ABSENT, Acquisition, Probe, Transmits
+from usbeam.acquisition import ABSENT, Acquisition
 from usbeam.errors import BadField, ConfigError, FileFormatError, MissingField, TooLarge, UnsupportedVersion
 from usbeam.io import load, save, validate
 from usbeam.io.channel_data import FileSamples
 from usbeam.io.spec import spec_folder
+from usbeam.probe import Probe
+from usbeam.transmits import Transmits
 
 Spoil = Callable[[h5py.File], None]
 

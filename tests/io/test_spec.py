@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from tests.io.recordings import small
-from usbeam.acquisition import PROBE_KINDS, SAMPLE_TYPES, TRANSMIT_KINDS
+from usbeam.acquisition import SAMPLE_TYPES
 from usbeam.errors import ConfigError
 from usbeam.image import Image
 from usbeam.io.spec import Field, Spec, load_spec, spec_folder, specs_by_format
+from usbeam.probe import PROBE_KINDS
+from usbeam.transmits import TRANSMIT_KINDS
 
 SPECS = [load_spec(name) for name in ("channel_data", "image", "pairs")]
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy.signal import hilbert
 
-from usbeam.acquisition import Acquisition, Probe, Transmits, Truth
+from usbeam.acquisition import Acquisition, Truth
 from usbeam.errors import ConfigError, GeometryError
+from usbeam.probe import Probe
 from usbeam.simulate import Phantom, echoes, record
 from usbeam.simulate.phantoms import points, speckle
+from usbeam.transmits import Transmits
 
 C = 1540.0
 RATE = 31.25e6

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from usbeam.acquisition import Probe
 from usbeam.errors import ConfigError, GeometryError
+from usbeam.probe import Probe
 from usbeam.simulate import Phantom
 from usbeam.simulate.phantoms import cysts, inclusions, points, resolution_cell, speckle
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Acquisition, Floats
+from usbeam.acquisition import Acquisition
+from usbeam.checks import Floats
 from usbeam.errors import GeometryError
 
 SPHERICAL, PLANE, FOCUSED = 0, 1, 2

@@ -10,8 +10,9 @@ import typer
 from usbeam.cli.common import Json, NoProgress, Overwrite, progress_bar, result, say, settings
 
 if TYPE_CHECKING:
-    from usbeam.acquisition import Acquisition, Probe
+    from usbeam.acquisition import Acquisition
     from usbeam.image import Image
+    from usbeam.probe import Probe
     from usbeam.simulate import Phantom
 
 WIDTH, DEPTH = (-10e-3, 10e-3), (5e-3, 35e-3)

@@ -11,8 +11,9 @@ import typer
 from usbeam.cli.common import Json, NoProgress, Overwrite, progress_bar, result, settings
 
 if TYPE_CHECKING:
-    from usbeam.acquisition import Probe, Transmits
+    from usbeam.probe import Probe
     from usbeam.simulate import Phantom
+    from usbeam.transmits import Transmits
 
 PLANE_SPAN = math.radians(30)
 """Angle between the outermost plane waves."""
@@ -53,9 +54,9 @@ def simulate(
     import time
 
     from usbeam import simulate as room
-    from usbeam.acquisition import Probe
     from usbeam.errors import ConfigError
     from usbeam.io.atomic import check_output
+    from usbeam.probe import Probe
     from usbeam.units import parse_quantity, parse_range
 
     start = time.perf_counter()
@@ -130,8 +131,8 @@ def _transmits(text: str, probe: Probe, speed: float) -> Transmits:
     """``element``, ``plane:N`` or ``diverging:N``."""
     import numpy as np
 
-    from usbeam.acquisition import Transmits
     from usbeam.errors import ConfigError
+    from usbeam.transmits import Transmits
 
     kind, colon, number = text.partition(":")
     if kind == "element" and not colon:

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Acquisition, Probe, SampleArray, Transmits, Truth
+from usbeam.acquisition import Acquisition, SampleArray, Truth
 from usbeam.errors import BadField, ConfigError, FileFormatError, GeometryError
 from usbeam.io import safe
 from usbeam.io.atomic import atomic_write
@@ -27,6 +27,8 @@ from usbeam.io.physics import physics_findings
 from usbeam.io.spec import load_spec
 from usbeam.io.structure import Contents, read_contents
 from usbeam.io.write import write_attribute, write_contents
+from usbeam.probe import Probe
+from usbeam.transmits import Transmits
 
 OnNonfinite = Literal["error", "zero"]
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Floats, Probe, Transmits
+from usbeam.checks import Floats
+from usbeam.probe import Probe
 from usbeam.simulate.phantoms import Phantom
 from usbeam.simulate.pulse import Pulse
+from usbeam.transmits import Transmits
 
 TRACE_BYTES = 96 * 2**20
 """Traces on the fine grid that are held at once; receivers are taken in blocks that fit."""

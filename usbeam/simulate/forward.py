@@ -30,11 +30,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Acquisition, Floats, Probe, Transmits
+from usbeam.acquisition import Acquisition
+from usbeam.checks import Floats
 from usbeam.errors import ConfigError, GeometryError
+from usbeam.probe import Probe
 from usbeam.simulate.echoes import Single, Window, echoes
 from usbeam.simulate.phantoms import Limits, Phantom
 from usbeam.simulate.pulse import Pulse
+from usbeam.transmits import Transmits
 
 INT16_PEAK = 0.8
 """Fraction of the int16 range that the largest echo plus five standard deviations of the noise reach."""

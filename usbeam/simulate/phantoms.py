@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Floats, Probe, Truth
+from usbeam.acquisition import Truth
+from usbeam.checks import Floats
 from usbeam.errors import ConfigError, GeometryError
+from usbeam.probe import Probe
 
 Limits = tuple[float, float]
 Circle = tuple[float, float, float]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from usbeam.acquisition import Floats
+from usbeam.checks import Floats
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import ABSENT, Acquisition, Floats, Probe, Transmits
+from usbeam.acquisition import ABSENT, Acquisition
+from usbeam.checks import Floats
 from usbeam.errors import BadField, FileFormatError, MissingField
 from usbeam.io.convert.matlab import open_variables
 from usbeam.io.convert.variables import Variables, time_axis
 from usbeam.io.safe import check_memory
+from usbeam.probe import Probe
+from usbeam.transmits import Transmits
 
 REQUIRED = ("time_data", "tx", "rx", "time", "array.el_xc", "array.centre_freq")
 SPEEDS = ("ph_velocity", "material.vel_spherical_harmonic_coeffs")

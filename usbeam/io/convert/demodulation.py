@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Floats
+from usbeam.checks import Floats
 from usbeam.errors import ConfigError
 from usbeam.units import format_quantity
 

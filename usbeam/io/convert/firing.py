@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from usbeam.acquisition import Floats, Probe, Transmits
+from usbeam.checks import Floats
 from usbeam.io.convert.quantities import Section
+from usbeam.probe import Probe
+from usbeam.transmits import Transmits
 
 _KEYS = {
     "element": ("elements", "first_index"),

@@ -38,7 +38,8 @@ from typing import Any
 
 import numpy as np
 
-from usbeam.acquisition import Acquisition, Floats, Probe
+from usbeam.acquisition import Acquisition
+from usbeam.checks import Floats
 from usbeam.errors import ConfigError, UnsupportedVersion
 from usbeam.io.convert.firing import read_transmits
 from usbeam.io.convert.matlab import open_variables
@@ -46,6 +47,7 @@ from usbeam.io.convert.quantities import Section
 from usbeam.io.convert.recorded import read_samples
 from usbeam.io.convert.variables import Variables, time_axis
 from usbeam.io.safe import access_error
+from usbeam.probe import Probe
 
 FORMAT = "usbeam-mapping"
 MAX_BYTES = 2**20

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Floats
+from usbeam.checks import Floats
 from usbeam.errors import ConfigError, UsbeamError
 from usbeam.io.convert.variables import Variables, did_you_mean
 from usbeam.units import parse_quantity

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Floats, Kind, Probe
+from usbeam.acquisition import Kind
+from usbeam.checks import Floats
 from usbeam.errors import BadField
 from usbeam.io.convert.demodulation import demodulate
 from usbeam.io.convert.quantities import Section
 from usbeam.io.convert.variables import describe
+from usbeam.probe import Probe
 
 AXES = ("frame", "transmit", "receive", "sample")
 _KEYS = (

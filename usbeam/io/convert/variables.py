@@ -12,7 +12,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Floats
+from usbeam.checks import Floats
 from usbeam.errors import BadField, MissingField, TooLarge
 from usbeam.io.safe import MAX_RATIO, SMALL, check_memory, read_scalar
 

@@ -68,16 +68,19 @@ def check(
 def physics_findings(header: Contents) -> Iterator[Finding]:
     """What every registered check says of a header, as far as its fields are there."""
     for each in CHECKS:
-        if all(location in header.values for location in each.needs):
-            for problem in each.run(header):
-                yield Finding(
-                    importance=each.importance,
-                    location=problem.location or each.location,
-                    message=problem.message,
-                    expected=problem.expected,
-                    found=problem.found,
-                    hint=problem.hint,
-                )
+        if not all(location in header.values for location in each.needs):
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):  # absurd numbers may overflow; infinity is judged as well
+            problems = list(each.run(header))
+        for problem in problems:
+            yield Finding(
+                importance=each.importance,
+                location=problem.location or each.location,
+                message=problem.message,
+                expected=problem.expected,
+                found=problem.found,
+                hint=problem.hint,
+            )
 
 
 @check(ERROR, "/samples:kind", "/samples:dtype")

@@ -179,7 +179,8 @@ class Plan:
             kind = np.complex64 if recording.kind == "iq" else np.float32
             frame = np.add(frame, kind(recording.offset / recording.scale), dtype=kind)
         _say_compiling(self._beamformer.__class__.__name__)
-        data = self._beamformer(frame)
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is reported below, with its place
+            data = self._beamformer(frame)
         if not np.all(np.isfinite(data)):
             _refuse_nonfinite(frame)
         if recording.scale != 1:

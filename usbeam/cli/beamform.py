@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -55,6 +56,7 @@ def beamform(
     from usbeam.units import parse_quantity
 
     start = time.perf_counter()
+    _check_outputs({"--output": output, "--png": png, "--bare-png": bare_png}, dynamic_range)
     limits: dict[str, Any] = {} if max_gb is None else {"max_gb": max_gb}
     acquisition = io.load(file, on_nonfinite=on_nonfinite, **limits)
     indices = _frames(frames, acquisition)
@@ -110,15 +112,31 @@ def beamform(
     result(summary, as_json, [line])
 
 
+def _check_outputs(paths: dict[str, Path | None], dynamic_range: float) -> None:
+    """Refuse before any work what would fail when writing, with some of the outputs written and some not."""
+    from usbeam.errors import ConfigError
+
+    for option, path in paths.items():
+        endings = {"--output": (".h5", ".hdf5"), "--png": (".png", ".pdf", ".svg"), "--bare-png": (".png",)}[option]
+        if path is not None and path.suffix.lower() not in endings:
+            raise ConfigError("unknown ending", path=path, location=option, expected=", ".join(endings))
+    given = [path.resolve() for path in paths.values() if path is not None]
+    if len(set(given)) < len(given):
+        raise ConfigError("two outputs have the same name", location=", ".join(paths), found=given[-1])
+    if not (math.isfinite(dynamic_range) and dynamic_range > 0):
+        raise ConfigError("not a positive number of dB", location="--dynamic-range", found=dynamic_range)
+
+
 def _write(image: Any, paths: tuple[Path | None, Path | None, Path | None], dynamic_range: float) -> None:
+    """The bare pixels first: they alone make demands on the grid."""
     output, png, bare_png = paths
-    image.save(output, overwrite=settings.overwrite)
+    if bare_png is not None:
+        image.db(dynamic_range).save(bare_png, overwrite=settings.overwrite)
     if png is not None:
         from usbeam.show import plot
 
         plot.save_figure(plot.bmode(image, dynamic_range=dynamic_range), png, overwrite=settings.overwrite)
-    if bare_png is not None:
-        image.db(dynamic_range).save(bare_png, overwrite=settings.overwrite)
+    image.save(output, overwrite=settings.overwrite)
 
 
 def _frames(text: str, acquisition: Acquisition) -> list[int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
 import sys
+import threading
 import traceback
 import warnings
 from typing import Annotated, Any
@@ -57,7 +59,8 @@ def _global_options(  # pyright: ignore[reportUnusedFunction]
     settings.progress = not no_progress
     settings.overwrite = overwrite
     level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(settings.verbosity, logging.DEBUG)
-    logging.basicConfig(level=level, format="usbeam: %(message)s", stream=sys.stderr)
+    logging.basicConfig(format="usbeam: %(message)s", stream=sys.stderr)
+    logging.getLogger("usbeam").setLevel(level)  # ours only: other libraries' debugging helps nobody here
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -65,9 +68,18 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
         print(f"usbeam: warning: {message}", file=sys.stderr)
 
 
+def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
+    """Python drops a Ctrl-C that arrives in a callback from C, as Numba's compiler makes them: raise it again soon."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        threading.Timer(0.02, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
 def run() -> None:
     """Run the program and leave with its exit code: 0, 1 check failed, 2 usage, 3 file, 4 device, 5 diverged, 130."""
     warnings.showwarning = _show_warning
+    sys.unraisablehook = _interrupt_again
     try:
         app()
     except UsbeamError as error:
@@ -77,9 +89,10 @@ def run() -> None:
         if error.hint:
             print(f"hint: {' '.join(error.hint.split())}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("usbeam: interrupted; finished outputs are whole, unfinished ones were removed", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as leaving:
+        if leaving.code == 130:  # Typer's answer to Ctrl-C
+            print("usbeam: interrupted; finished outputs are whole, unfinished ones were removed", file=sys.stderr)
+        raise
     except BrokenPipeError:
         # The reader of our stdout has gone; point stdout elsewhere so that the interpreter's last flush is quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

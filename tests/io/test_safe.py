@@ -28,7 +28,7 @@ from usbeam.errors import (
     UsbeamError,
 )
 from usbeam.io import load, save, validate
-from usbeam.io.safe import read_scalar, read_text, safe_open
+from usbeam.io.safe import safe_open
 
 
 def refused(path: Path, kind: type[UsbeamError], *words: str) -> UsbeamError:
@@ -317,18 +317,3 @@ def test_nothing_is_left_open(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:  # fails where a handle is still open for reading
         file.attrs["title"] = "changed"
     assert h5f.get_obj_count(h5f.OBJ_ALL, h5f.OBJ_FILE) == 0
-
-
-def test_read_scalar() -> None:
-    assert read_scalar(np.array([[40e6]])) == 40e6
-    assert read_scalar(np.array([7], np.uint8)) == 7.0
-    for wrong in (np.zeros(2), np.zeros(0), "40e6", np.array(1j), np.array(b"1")):
-        with pytest.raises(BadField):
-            read_scalar(wrong)
-
-
-def test_read_text() -> None:
-    assert read_text(b"plane\0\0") == read_text("plane") == "plane"
-    for wrong in (b"\xff\xfe", 3, None):
-        with pytest.raises(BadField):
-            read_text(wrong)

@@ -21,9 +21,9 @@ from usbeam.acquisition import Acquisition, SampleArray, Truth
 from usbeam.errors import BadField, ConfigError, FileFormatError, GeometryError
 from usbeam.io import safe
 from usbeam.io.atomic import atomic_write
+from usbeam.io.checks import physics_findings
 from usbeam.io.findings import raise_errors
 from usbeam.io.identify import find_spec
-from usbeam.io.physics import physics_findings
 from usbeam.io.spec import load_spec
 from usbeam.io.structure import Contents, read_contents
 from usbeam.io.write import write_attribute, write_contents

@@ -6,6 +6,7 @@ import h5py
 
 from usbeam.errors import FileFormatError, MissingField
 from usbeam.io import safe
+from usbeam.io.read import attribute_names, read_attribute
 from usbeam.io.spec import Spec, specs_by_format
 
 # Paths by which files of other formats are known at sight.
@@ -27,7 +28,7 @@ def find_spec(file: h5py.File) -> Spec:
         If it says none, or one that usbeam does not know; the hint names the format that it looks like.
     """
     known = specs_by_format()
-    name = safe.read_attribute(file, "format") if "format" in safe.attribute_names(file) else None
+    name = read_attribute(file, "format") if "format" in attribute_names(file) else None
     if isinstance(name, str) and name in known:
         return known[name]
     if name is None and "samples" in file:

@@ -18,6 +18,7 @@ import numpy as np
 from usbeam.errors import FileFormatError, MissingField, UnsupportedVersion
 from usbeam.io import safe
 from usbeam.io.findings import Finding, Importance
+from usbeam.io.read import attribute_names, read_attribute, read_dataset, read_text
 from usbeam.io.spec import Attribute, Entry, Field, Spec
 from usbeam.io.values import as_type, check_value, dtype_name
 
@@ -82,7 +83,7 @@ class _Reader:
     def __init__(self, file: h5py.File, spec: Spec, max_gb: float | None) -> None:
         self.file, self.spec, self.max_gb = file, spec, max_gb
         self.nodes = dict(safe.walk(file))
-        self.attributes = {path: safe.attribute_names(node) for path, node in self.nodes.items()}
+        self.attributes = {path: attribute_names(node) for path, node in self.nodes.items()}
         self.present: set[str] = set()
         self.values: dict[str, Any] = {}
         self.dimensions: dict[str, int] = {}
@@ -147,7 +148,7 @@ class _Reader:
     def attempt_text(self, node: h5py.Group, path: str, name: str) -> str | None:
         """A text attribute of a group that may hold any; a finding and None if it is no text."""
         entry = Entry(location=f"{path}:{name}", description="")
-        return self.attempt(entry, lambda: safe.read_text(safe.read_attribute(node, name)))
+        return self.attempt(entry, lambda: read_text(read_attribute(node, name)))
 
     def read_attributes(self, path: str, attributes: tuple[Attribute, ...]) -> None:
         node = self.nodes[path]
@@ -155,7 +156,7 @@ class _Reader:
             if attribute.name not in self.attributes[path]:
                 continue
             self.present.add(attribute.location)
-            value = self.attempt(attribute, lambda a=attribute: as_type(safe.read_attribute(node, a.name), a.dtype))
+            value = self.attempt(attribute, lambda a=attribute: as_type(read_attribute(node, a.name), a.dtype))
             if value is not None:
                 self.values[attribute.location] = value
 
@@ -191,7 +192,7 @@ class _Reader:
         if field.streamed:
             self.values[f"{path}:dtype"] = dtype
             return None
-        value = self.attempt(entry, lambda: safe.read_dataset(node, max_gb=self.max_gb), field)
+        value = self.attempt(entry, lambda: read_dataset(node, max_gb=self.max_gb), field)
         return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
     def check_units(self, field: Field, path: str, node: h5py.Dataset) -> None:
@@ -201,7 +202,7 @@ class _Reader:
         if "units" not in self.attributes[path]:
             self.report(entry, "no units", expected=field.units, error=MissingField)
             return
-        units = self.attempt(entry, lambda: safe.read_text(safe.read_attribute(node, "units")))
+        units = self.attempt(entry, lambda: read_text(read_attribute(node, "units")))
         if units is not None and units != field.units:
             self.report(entry, "wrong units", expected=field.units, found=repr(units), hint="convert the values to SI")
 

@@ -10,9 +10,9 @@ import h5py
 from usbeam.errors import FileFormatError
 from usbeam.io import safe
 from usbeam.io.channel_data import read_recording
+from usbeam.io.checks.samples import checksum_findings, gather, sample_findings
 from usbeam.io.findings import Finding, Importance
 from usbeam.io.identify import find_spec
-from usbeam.io.sample_checks import checksum_findings, gather, sample_findings
 from usbeam.io.spec import Spec, load_spec
 from usbeam.io.structure import read_contents
 from usbeam.io.values import check_value

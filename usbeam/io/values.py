@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usbeam.errors import BadField
-from usbeam.io import safe
+from usbeam.io.read import read_scalar, read_text
 from usbeam.io.spec import Entry
 
 
@@ -24,15 +24,15 @@ def dtype_name(dataset: h5py.Dataset) -> str:
 def as_type(value: Any, dtype: str) -> Any:
     """An attribute as the contract types it."""
     if dtype == "str":
-        return safe.read_text(value)
+        return read_text(value)
     if dtype == "bool":
         if not isinstance(value, bool | np.bool_):
             raise BadField("wrong type", expected="true or false", found=repr(value))
         return bool(value)
     if dtype == "float64":
-        return safe.read_scalar(value)
+        return read_scalar(value)
     try:
-        settings = json.loads(safe.read_text(value))
+        settings = json.loads(read_text(value))
     except (ValueError, RecursionError) as error:
         raise BadField("not JSON", found=str(error)) from error
     if not isinstance(settings, dict):

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from usbeam.errors import BadField, UnsafeFile
 from usbeam.io.convert.variables import Opaque, Value, Variables
+from usbeam.io.read import read_attribute, read_dataset
 from usbeam.io.safe import (
     MAX_DEPTH,
     Node,
@@ -26,8 +27,6 @@ from usbeam.io.safe import (
     check_memory,
     child,
     guard,
-    read_attribute,
-    read_dataset,
     safe_open,
 )
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from usbeam.checks import Floats
 from usbeam.errors import BadField, MissingField, TooLarge
-from usbeam.io.safe import MAX_RATIO, SMALL, check_memory, read_scalar
+from usbeam.io.read import read_scalar
+from usbeam.io.safe import MAX_RATIO, SMALL, check_memory
 
 LISTED = 40
 """How many names an error message lists before it says "and so on"."""

@@ -1,0 +1,105 @@
+"""Values out of an HDF5 file that `usbeam.io.safe` opened: arrays, numbers, text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import h5py
+import numpy as np
+
+from usbeam.errors import BadField, TooLarge
+from usbeam.io import safe
+
+
+def read_dataset(dataset: h5py.Dataset, *, max_gb: float | None = None) -> Any:
+    """A whole dataset in this machine's byte order; text as a tuple of str, a single text as a str.
+
+    Raises
+    ------
+    TooLarge, FileFormatError
+        If it does not fit into memory or is damaged.
+    """
+    path, location = dataset.file.filename, dataset.name or "?"
+    with safe.guard(path, location):
+        safe.check_memory(
+            (dataset.nbytes or 0) + safe.chunk_bytes(dataset), path=path, location=location, max_gb=max_gb
+        )
+        value = dataset[()]
+        if h5py.check_string_dtype(dataset.dtype) is None:
+            return np.asarray(value).astype(dataset.dtype.newbyteorder("="), copy=False)
+        texts = np.atleast_1d(np.asarray(value, dtype=object))
+        return tuple(read_text(text) for text in texts.ravel()) if dataset.ndim else read_text(value)
+
+
+def read_text(value: object) -> str:
+    """Text as a str, whether it was stored as text or as bytes.
+
+    Raises
+    ------
+    BadField
+        If it is no text, or not UTF-8.
+    """
+    if isinstance(value, bytes):
+        try:
+            return value.rstrip(b"\0").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadField("text that is not UTF-8", found=repr(value[:40])) from error
+    if isinstance(value, str):
+        return value
+    raise BadField("not text", expected="text", found=type(value).__name__)
+
+
+def read_scalar(value: object, *, path: str | None = None, location: str | None = None) -> float:
+    """One real number, however many axes of length 1 surround it, as MATLAB writes its scalars.
+
+    Raises
+    ------
+    BadField
+        If there is not exactly one real number.
+
+    Examples
+    --------
+    >>> read_scalar(np.array([[40e6]]))
+    40000000.0
+    """
+    array = np.asarray(value)
+    if array.size != 1:
+        raise BadField("not a single number", path=path, location=location, expected="1 value", found=array.shape)
+    if array.dtype.kind not in "fiu":
+        raise BadField("not a real number", path=path, location=location, expected="a number", found=array.dtype)
+    return float(array.reshape(()))
+
+
+def attribute_names(node: safe.Node) -> list[str]:
+    """Names of all attributes, sorted.
+
+    Raises
+    ------
+    FileFormatError
+        If they are damaged or not UTF-8.
+    """
+    with safe.guard(node.file.filename, node.name):
+        return sorted(node.attrs)
+
+
+def read_attribute(node: safe.Node, name: str) -> Any:
+    """One attribute: a str, or a NumPy value.
+
+    Raises
+    ------
+    BadField
+        If it is neither a number nor text.
+    FileFormatError
+        If it is damaged.
+    """
+    path = node.file.filename
+    location = f"{node.name}:{name}"
+    with safe.guard(path, location):
+        identifier = node.attrs.get_id(name)
+        if math.prod(identifier.shape or ()) * identifier.dtype.itemsize > safe.SMALL:
+            raise TooLarge("an attribute of this size", path=path, location=location)
+        if identifier.dtype.hasobject and h5py.check_string_dtype(identifier.dtype) is None:
+            raise BadField("neither a number nor text", path=path, location=location)
+        value = node.attrs[name]
+        return read_text(value) if isinstance(value, bytes | np.bytes_) else value

@@ -206,9 +206,10 @@ def test_one_frame_must_fit_into_memory(recording: Path) -> None:
 
 def test_file_changed_since_it_was_loaded(recording: Path) -> None:
     acquisition = load(recording)
-    save(small(n_samples=16), recording, overwrite=True)
-    with pytest.raises(BadField, match="changed"):
-        acquisition.frame(0)
+    for other in (small(n_samples=16), small(samples=np.ones((2, 4, 4, 32), np.int16))):
+        save(other, recording, overwrite=True)
+        with pytest.raises(BadField, match="changed"):
+            acquisition.frame(0)
 
 
 def test_a_file_replaces_itself(recording: Path) -> None:

@@ -26,6 +26,7 @@ from usbeam.io.findings import raise_errors
 from usbeam.io.identify import find_spec
 from usbeam.io.spec import load_spec
 from usbeam.io.structure import Contents, read_contents
+from usbeam.io.values import dtype_name
 from usbeam.io.write import write_attribute, write_contents
 from usbeam.probe import Probe
 from usbeam.transmits import Transmits
@@ -91,7 +92,7 @@ class FileSamples:
         )
         with safe.open_hdf5(self.path) as file:
             dataset = safe.open_dataset(file, "samples")
-            if dataset.shape != self.shape:
+            if dataset.shape != self.shape or dtype_name(dataset) != self.dtype.name:
                 raise BadField("the file changed since it was loaded", path=self.path, location="/samples")
             safe.check_dataset(dataset, "/samples", max_gb=self.max_gb)
             needed = math.prod(shape) * self.dtype.itemsize + safe.chunk_bytes(dataset)

@@ -41,7 +41,8 @@ class Transmits:
     Raises
     ------
     GeometryError
-        For wrong shapes, non-finite values, silent transmits and directions that contradict the delays.
+        For wrong shapes, non-finite values, unknown kinds and silent transmits. Whether direction or focus agree with
+        the delays needs a sound speed: `Plan` refuses, and `usbeam validate` names, what does not.
     """
 
     kind: tuple[str, ...]

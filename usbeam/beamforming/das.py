@@ -68,7 +68,8 @@ class DelayAndSum:
     sound_speed
         [m/s].
     memory_budget
-        Bytes that tables and prepared traces may take together; more work is done in more pieces.
+        Bytes that a frame, its images, tables and prepared traces may take together; what does not fit is done in
+        more pieces.
 
     Attributes
     ----------
@@ -107,7 +108,10 @@ class DelayAndSum:
         self.folded = any(np.any(p.pairs.source[:, 1] >= 0) for p in self._passes)
         self.n_sums = grid.size * sum(len(p.pairs) for p in self._passes)
         self._check_range(acquisition)
-        self._divide(memory_budget)
+        frame_bytes = float(np.prod(acquisition.samples.shape[1:])) * acquisition.samples.dtype.itemsize
+        images_bytes = 3.0 * len(subsets) * grid.size * 8  # summed, copied in the user's axis order, returned
+        # However small the budget, one trace and one column at a time always work.
+        self._divide(max(memory_budget - frame_bytes - images_bytes, 1.0))
 
     def _refuse_window_without_axis(self, acquisition: Acquisition) -> None:
         kinds = sorted(set(acquisition.transmits.kind) & {"plane", "custom"})
@@ -134,18 +138,18 @@ class DelayAndSum:
                 hint="check the units of positions and times, lower upsampling, or crop the records",
             )
 
-    def _divide(self, memory_budget: float) -> None:
-        """Half of the budget for tables (blocks of image columns), half for traces (chunks of transmits)."""
+    def _divide(self, work: float) -> None:
+        """Half of these bytes for tables (blocks of image columns), half for traces (chunks of transmits)."""
         n_z, n_x = self._grid.shape
         per_column = sum(
             len(legs) * n_z * (8 if window.tapered else 4)
             for legs, window in zip(self._legs, self._windows, strict=True)
         )
-        columns = int(np.clip(memory_budget / 2 // per_column, 1, n_x))
+        columns = int(np.clip(work / 2 // per_column, 1, n_x))
         self._blocks = [slice(start, min(start + columns, n_x)) for start in range(0, n_x, columns)]
         # A trace exists as stored, as spectrum and as signal for a moment.
         per_pair = self._sampler.n_samples * 8 * 3
-        self._most_pairs = max(1, int(memory_budget / 2 // per_pair))
+        self._most_pairs = max(1, int(work / 2 // per_pair))
         self._kept: tuple[_Tables, _Tables] | None = None
 
     def tables(self, columns: slice) -> tuple[_Tables, _Tables]:
@@ -187,43 +191,59 @@ class DelayAndSum:
 
     def __call__(self, frame: npt.NDArray[Any]) -> npt.NDArray[np.complex64]:
         """Images ``(n_subsets, n_z, n_x)`` of one frame ``(n_tx, n_rx, n_samples)``."""
-        from numba import get_num_threads
-
-        from usbeam.kernels import das_cpu
-
-        interpolation = self._sampler.table(das_cpu.N_PHASES)
-        workers = get_num_threads()
         n_z, n_x = self._grid.shape
         images = np.zeros((self._n_images, n_x, n_z), np.complex64)
-        for visit, run, pairs in self._pieces():
-            owner = np.repeat(visit.pairs.transmits[run], np.diff(visit.pairs.first[run.start : run.stop + 1]))
-            traces = self._sampler.analytic(visit.pairs.traces(frame, pairs), owner, workers)
-            for columns in self._blocks:
-                transmit, receive = self.tables(columns)
-                out = np.zeros((len(visit.images), columns.stop - columns.start, n_z), np.complex64)
-                das_cpu.das(
-                    traces,
-                    self._receive_row[visit.pairs.element[pairs]],
-                    visit.pairs.first[run.start : run.stop + 1] - visit.pairs.first[run.start],
-                    self._transmit_row[visit.pairs.transmits[run]],
-                    transmit.delay,
-                    receive.delay,
-                    transmit.active,
-                    receive.active,
-                    transmit.window,
-                    receive.window,
-                    np.ascontiguousarray(visit.weights[:, run]),
-                    interpolation,
-                    out,
-                )
-                images[visit.images, columns] += out
+        for visit, run in self._pieces():
+            self._add_piece(frame, visit, run, images)
         return images.transpose(0, 2, 1)
 
-    def _pieces(self) -> Iterator[tuple[_Pass, slice, slice]]:
-        """Every pass in runs of transmits whose traces fit the budget: the pass, its transmits, its pairs."""
+    def _pieces(self) -> Iterator[tuple[_Pass, slice]]:
+        """Every pass in runs of transmits whose traces fit the budget."""
         for visit in self._passes:
             for run in visit.pairs.chunks(self._most_pairs):
-                yield visit, run, slice(int(visit.pairs.first[run.start]), int(visit.pairs.first[run.stop]))
+                yield visit, run
+
+    def _add_piece(self, frame: npt.NDArray[Any], visit: _Pass, run: slice, images: npt.NDArray[np.complex64]) -> None:
+        """Prepare the traces of some transmits and add them everywhere."""
+        from numba import get_num_threads
+
+        first = visit.pairs.first[run.start : run.stop + 1]
+        pairs = slice(int(first[0]), int(first[-1]))
+        owners = np.repeat(visit.pairs.transmits[run], np.diff(first))
+        traces = self._sampler.analytic(visit.pairs.traces(frame, pairs), owners, get_num_threads())
+        for columns in self._blocks:
+            self._add_block(traces, visit, run, columns, images)
+
+    def _add_block(
+        self,
+        traces: npt.NDArray[np.complex64],
+        visit: _Pass,
+        run: slice,
+        columns: slice,
+        images: npt.NDArray[np.complex64],
+    ) -> None:
+        """Add prepared traces to a block of image columns; its tables are gone when this returns, unless kept."""
+        from usbeam.kernels import das_cpu
+
+        transmit, receive = self.tables(columns)
+        first = visit.pairs.first[run.start : run.stop + 1]
+        out = np.zeros((len(visit.images), columns.stop - columns.start, images.shape[2]), np.complex64)
+        das_cpu.das(
+            traces,
+            self._receive_row[visit.pairs.element[first[0] : first[-1]]],
+            first - first[0],
+            self._transmit_row[visit.pairs.transmits[run]],
+            transmit.delay,
+            receive.delay,
+            transmit.active,
+            receive.active,
+            transmit.window,
+            receive.window,
+            np.ascontiguousarray(visit.weights[:, run]),
+            self._sampler.table(das_cpu.N_PHASES),
+            out,
+        )
+        images[visit.images, columns] += out
 
 
 def _plan_passes(

@@ -22,8 +22,8 @@ from usbeam.grid import Grid
 from usbeam.image import Image
 
 METHODS = ("das",)
-DEFAULT_BUDGET = 256e6
-"""Bytes for tables and prepared traces; more than this gains no speed on the machines measured."""
+DEFAULT_BUDGET = 400e6
+"""Bytes for one frame and all work on it; more gained no speed on the machines measured."""
 _log = logging.getLogger("usbeam")
 _compiled: set[str] = set()
 
@@ -56,7 +56,8 @@ class Plan:
     device
         ``auto``, ``cpu`` or ``gpu``.
     memory_budget
-        Bytes for tables and prepared traces. The result does not depend on it.
+        Bytes for a frame, its images, delay tables and prepared traces. The result does not depend on it; below what
+        one frame and image need, the work is done in the smallest pieces.
 
     Raises
     ------

@@ -78,6 +78,19 @@ def test_one_row_column_or_point_can_be_shown(tmp_path: Path, shape: tuple[int, 
         assert min(picture.size) > 100
 
 
+@pytest.mark.parametrize(("width", "height"), [(10, 10), (40, 40), (5, 40), (40, 5), (1, 60), (400, 400)])
+def test_labels_are_not_cut_off(tmp_path: Path, width: int, height: int) -> None:
+    grid = Grid.linear(x=(-width * 5e-4, width * 5e-4), z=(10e-3, (10 + height) * 1e-3), shape=(9, 7))
+    alone, together = plot.bmode(spot(grid)), plot.side_by_side([spot(grid)] * 2, ["left", "right"])[0]
+    hundredth = 0.01  # inch
+    for axes in (alone, together):
+        plot.save_figure(axes, tmp_path / "a.png", overwrite=True)
+        drawn, (page_width, page_height) = axes.figure.get_tightbbox(), axes.figure.get_size_inches()
+        assert min(drawn.x0, drawn.y0) >= -hundredth
+        assert drawn.x1 <= page_width + hundredth
+        assert drawn.y1 <= page_height + hundredth
+
+
 def test_images_side_by_side_share_one_bar() -> None:
     axes = plot.side_by_side([spot(), spot(x=-1e-3).envelope()], ["left", "right"], dynamic_range=45)
     assert [ax.get_title() for ax in axes] == ["left", "right"]

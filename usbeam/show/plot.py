@@ -41,9 +41,10 @@ def bmode(image: Image, *, dynamic_range: float = 60.0, ax: Any = None, colorbar
 
         width, height = image.grid.extent_mm[1] - image.grid.extent_mm[0], np.ptp(image.grid.extent_mm[2:])
         size = 5.0 / max(width, height)
+        # "constrained" needs two rounds where the aspect is fixed and there is a bar; the first cuts the labels off.
         # A Figure of its own, not pyplot's: nothing is registered globally, nothing needs closing.
         ax = Figure(
-            figsize=(max(3.2, width * size + 1.7), max(2.4, height * size + 0.9)), layout="constrained"
+            figsize=(max(3.2, width * size + 1.7), max(2.4, height * size + 0.9)), layout="compressed"
         ).add_subplot()
     shown = image if image.state == "db" else image.db(dynamic_range)
     floor = -float(shown.dynamic_range_db or dynamic_range)

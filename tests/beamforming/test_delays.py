@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import usbeam as ub
-from usbeam.beamforming.delays import FOCUSED, PLANE, SPHERICAL, Legs, receive_legs, transmit_legs
+from usbeam.beamforming.delays import Legs, receive_legs, transmit_legs
 from usbeam.errors import GeometryError
+from usbeam.kernels.conventions import FOCUSED, PLANE, SPHERICAL
 
 SPEED = 1540.0
 LENS, PEAK, START = 0.23e-6, 0.41e-6, 3.1e-6

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usbeam.kernels import das_cpu
-from usbeam.kernels.das_cpu import FOCUSED, FRACTION_BITS, MAX_SAMPLES, N_PHASES, PHASE_BITS, PLANE, SPHERICAL
+from usbeam.kernels.conventions import FOCUSED, FRACTION_BITS, MAX_SAMPLES, N_PHASES, PHASE_BITS, PLANE, SPHERICAL
 
 TICK = 1 << FRACTION_BITS
 TAPS = (1, 2, 4)

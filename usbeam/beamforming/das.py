@@ -28,6 +28,7 @@ from usbeam.beamforming.sampling import Interpolation, Sampler
 from usbeam.beamforming.traces import Pairs, pair, same_timing
 from usbeam.errors import GeometryError
 from usbeam.grid import Grid
+from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES, N_PHASES
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,18 +124,16 @@ class DelayAndSum:
             )
 
     def _check_range(self, acquisition: Acquisition) -> None:
-        from usbeam.kernels.das_cpu import MAX_SAMPLES
-
         x, z = self._grid.x[[0, -1]], self._grid.z[[0, -1]]
         corners = np.array([(a, 0.0, b) for a in x for b in z])
         longest = max(legs.longest(corners, self._sound_speed) for legs in self._legs) * self._sampler.rate
-        if max(longest, self._sampler.n_samples) >= MAX_SAMPLES:
+        if longest >= MAX_SAMPLES or self._sampler.n_samples > 2 * MAX_SAMPLES:
             raise GeometryError(
                 "delays are longer than the kernel can count",
                 path=acquisition.path,
                 location="grid, start_time, upsampling",
-                expected=f"fewer than {MAX_SAMPLES} samples per leg",
-                found=f"{longest:.0f}",
+                expected=f"fewer than {MAX_SAMPLES} samples per leg, {2 * MAX_SAMPLES} per record",
+                found=f"{longest:.0f} per leg, {self._sampler.n_samples} per record",
                 hint="check the units of positions and times, lower upsampling, or crop the records",
             )
 
@@ -168,8 +167,8 @@ class DelayAndSum:
 
         legs: Legs = self._legs[leg]
         window: Window = self._windows[leg]
-        ticks = 1 << das_cpu.FRACTION_BITS
-        limit = das_cpu.MAX_SAMPLES * ticks
+        ticks = 1 << FRACTION_BITS
+        limit = MAX_SAMPLES * ticks
         weights = np.empty((len(legs), len(x), len(self._grid.z)) if window.tapered else (0, 0, 0), np.float32)
         delay, active = das_cpu.leg_tables(
             legs.shape,
@@ -240,7 +239,7 @@ class DelayAndSum:
             transmit.window,
             receive.window,
             np.ascontiguousarray(visit.weights[:, run]),
-            self._sampler.table(das_cpu.N_PHASES),
+            self._sampler.table(N_PHASES),
             out,
         )
         images[visit.images, columns] += out

@@ -22,9 +22,7 @@ import numpy.typing as npt
 from usbeam.acquisition import Acquisition
 from usbeam.checks import Floats
 from usbeam.errors import GeometryError
-
-SPHERICAL, PLANE, FOCUSED = 0, 1, 2
-"""Shapes of a wave front, as the kernels number them."""
+from usbeam.kernels.conventions import FOCUSED, PLANE, SPHERICAL
 
 
 @dataclass(frozen=True, eq=False)

@@ -162,7 +162,7 @@ class Sampler:
         return {0: 0.5, 1: 0.0, 3: -1.0}[self.interpolation.degree]
 
     def table(self, n_phases: int) -> npt.NDArray[np.complex64]:
-        """Tap weights ``(n_phases, n_taps)``: row i is for fractions from ``i / n_phases`` to ``(i + 1) / n_phases``."""
+        """Tap weights ``(n_phases, n_taps)``; row i is for fractions of ``i / n_phases`` to ``(i + 1) / n_phases``."""
         fraction = (np.arange(n_phases)[:, None] + 0.5) / n_phases
         tap = np.arange(self.interpolation.n_taps)
         # From each tap to the wanted point, in samples.

@@ -18,23 +18,15 @@ def warmup(as_json: Json = False) -> None:
     """Compile every kernel now; with USBEAM_NUMBA_CACHE=1 the result is kept on disk."""
     import time
 
-    import numpy as np
-
     import usbeam as ub
-    from usbeam.kernels.das_cpu import CACHE
+    from usbeam.kernels.conventions import CACHE
 
-    probe = ub.Probe.linear(4, 0.3e-3, 5e6)
-    recording = ub.Acquisition(
-        samples=np.zeros((1, 4, 4, 256), np.float32),
-        kind="rf",
-        sampling_frequency=20e6,
-        start_time=0.0,
-        sound_speed=1540.0,
-        probe=probe,
-        transmits=ub.Transmits.elements(probe),
-    )
-    grid = ub.Grid.linear(x=(-1e-3, 1e-3), z=(2e-3, 6e-3), shape=(8, 4))
     start = time.perf_counter()
+    probe = ub.Probe.linear(4, 0.3e-3, 5e6, bandwidth=0.6)
+    point = ub.simulate.phantoms.points(x=(-1e-3, 1e-3), z=(2e-3, 6e-3), spacing=4e-3)
+    fired = ub.Transmits.elements(probe)
+    recording = ub.simulate.record(point, probe, fired, sampling_frequency=20e6, depth=(2e-3, 6e-3))
+    grid = ub.Grid.linear(x=(-1e-3, 1e-3), z=(2e-3, 6e-3), shape=(8, 4))
     for interpolation in ("nearest", "linear", "cubic"):
         for window in ("boxcar", "hann"):
             for transmit_window in ("boxcar", "hann"):

@@ -11,39 +11,26 @@ low bits choose a row of complex interpolation weights. Samples outside the reco
 from __future__ import annotations
 
 import math
-import os
 
 import numpy as np
 from numba import njit, prange
 
+from usbeam.kernels.conventions import (
+    FOCUSED,
+    FRACTION_BITS,
+    N_PHASES,
+    NUMBA_OPTIONS,
+    PHASE_BITS,
+    PLANE,
+    SPHERICAL,
+)
 from usbeam.kernels.simd import accumulate_taps
 
-CACHE = os.environ.get("USBEAM_NUMBA_CACHE", "").lower() in ("1", "true", "yes", "on")
-"""Numba's on-disk cache has crashed on shared folders (numba issue 4807), so it is opt-in."""
-
-OPTIONS = {
-    "nogil": True,
-    "error_model": "numpy",
-    # Everything but nnan and ninf: NaN tests must survive.
-    "fastmath": {"contract", "reassoc", "arcp", "nsz"},
-    "cache": CACHE,
-}
 COLUMNS, DEPTHS = 32, 320
 """Image points in a tile: a trace is read once for so many columns, and the tile's tables stay in the cache."""
 
-FRACTION_BITS = 14
-"""Fractional bits of a delay in the tables; 17 bits and a sign are left for whole samples."""
-PHASE_BITS = 11
-N_PHASES = 1 << PHASE_BITS
-"""Rows of the interpolation table: fractions of a sample that are told apart."""
-MAX_SAMPLES = 1 << (29 - FRACTION_BITS)
-"""Longest delay of one leg, in samples."""
 
-SPHERICAL, PLANE, FOCUSED = 0, 1, 2
-"""Shapes of a wavefront: first arrival from point sources; a plane; through a focus, where the sign turns."""
-
-
-@njit(parallel=True, **OPTIONS)
+@njit(parallel=True, **NUMBA_OPTIONS)
 def leg_tables(shape, first, position, time, axis, edges, x, z, sound_speed, units, max_sine, taper, pedestal, weights):
     """Delay of one leg (transmit or receive) at every image point, in fixed point, and its window.
 
@@ -122,7 +109,7 @@ def leg_tables(shape, first, position, time, axis, edges, x, z, sound_speed, uni
     return delay, active
 
 
-@njit(**OPTIONS)
+@njit(**NUMBA_OPTIONS)
 def _add_trace(trace, transmit_delay, receive_delay, window, table, n_taps, accumulator):
     """Add one trace, interpolated at the sum of two delays, to one column's accumulator."""
     last = np.uint32(max(0, trace.size - n_taps + 1))
@@ -140,7 +127,7 @@ def _add_trace(trace, transmit_delay, receive_delay, window, table, n_taps, accu
 def _make_das(n_taps):
     """The kernel for a number of taps, which must be a compile-time constant for the vector width."""
 
-    @njit(parallel=True, **OPTIONS)
+    @njit(parallel=True, **NUMBA_OPTIONS)
     def das(
         traces,
         receive,

@@ -9,26 +9,20 @@ and image processing", IEEE Signal Processing Magazine 16(6), 1999).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-_OPTIONS: dict[str, Any] = {
-    "parallel": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "arcp", "nsz"},
-}
+from usbeam.kernels.conventions import NUMBA_OPTIONS
 
 
-@numba.njit(nogil=True, error_model="numpy", inline="always")
+@numba.njit(inline="always", **NUMBA_OPTIONS)
 def _sinc(x: float) -> float:
     return 1.0 if abs(x) < 1e-6 else math.sin(math.pi * x) / (math.pi * x)
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(parallel=True, **NUMBA_OPTIONS)
 def legs(
     scatterers: npt.NDArray[np.float64],
     elements: npt.NDArray[np.float64],
@@ -75,7 +69,7 @@ def legs(
             gain[e, p] = directivity / math.sqrt(distance)
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(parallel=True, **NUMBA_OPTIONS)
 def deposit(
     strength: npt.NDArray[np.float32],
     delay: npt.NDArray[np.float64],

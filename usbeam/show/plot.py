@@ -91,7 +91,7 @@ def side_by_side(images: Sequence[Image], titles: Sequence[str], *, dynamic_rang
     from matplotlib.figure import Figure
 
     left, right, bottom, top = images[0].grid.extent_mm
-    height = 3.5 * max(0.6, (bottom - top) / (right - left))
+    height = 3.5 * min(4.0, max(0.6, (bottom - top) / (right - left)))
     axes = Figure(figsize=(4.0 * len(images) + 1, height + 0.9), layout="constrained").subplots(
         1, len(images), sharey=True, squeeze=False
     )[0]

@@ -252,7 +252,8 @@ def interrupted(command: list[str | Path], ready: Path | None) -> subprocess.Com
     deadline = time.monotonic() + 60
     while ready is not None and not ready.exists() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
-    time.sleep(0.2)
+    if ready is None:
+        time.sleep(0.2)
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
     return subprocess.CompletedProcess(child.args, child.returncode, out, first + err)

@@ -96,11 +96,17 @@ def test_benchmarks_are_found(name: str) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes close differently on Windows")
-@pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"], ["--help"]])
-def test_a_closed_stdout_is_quiet(arguments: list[str]) -> None:
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("arguments", [["--version"], ["doctor", "--json"]])
+def test_a_closed_stdout_is_quiet(arguments: list[str], buffered: bool) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    if not buffered:
+        environment["PYTHONUNBUFFERED"] = "1"
     reading, writing = os.pipe()
     os.close(reading)
-    ended = subprocess.run([PROGRAM, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    ended = subprocess.run(
+        [PROGRAM, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False, env=environment
+    )
     os.close(writing)
     assert ended.stderr == ""
     assert ended.returncode == 1

@@ -81,7 +81,10 @@ def run() -> None:
     warnings.showwarning = _show_warning
     sys.unraisablehook = _interrupt_again
     try:
-        app()
+        try:
+            app()
+        finally:
+            print(end="", flush=True)  # here a closed pipe can still be answered; when the interpreter ends it cannot
     except UsbeamError as error:
         if settings.verbosity >= 2:
             traceback.print_exc()

@@ -193,6 +193,7 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "upsampling": (["--upsampling", "99"], 2, "upsampling: out of range"),
     "frame": (["--frames", "3"], 2, "no such frame (expected within 0..2, found 3)"),
     "frames": (["--frames", "1:9"], 2, "no such frame"),
+    "many frames": (["--frames", "0:1000000000000"], 2, "no such frame"),
     "no frames": (["--frames", "2:1"], 2, "no such frame"),
     "frame words": (["--frames", "first"], 2, "cannot read 'first' as frames"),
     "memory": (["--max-gb", "1e-6"], 3, "GB"),

@@ -145,14 +145,14 @@ def _frames(text: str, acquisition: Acquisition) -> list[int]:
 
     start, colon, stop = text.partition(":")
     try:
-        chosen = list(range(int(start or 0), int(stop or acquisition.n_frames))) if colon else [int(start)]
+        chosen = range(int(start or 0), int(stop or acquisition.n_frames)) if colon else [int(start)]
     except ValueError as error:
         raise ConfigError(f"cannot read {text!r} as frames", location="--frames", expected="3 or 0:10") from error
     if not chosen or chosen[0] < 0 or chosen[-1] >= acquisition.n_frames:
         raise ConfigError(
             "no such frame", location="--frames", expected=f"within 0..{acquisition.n_frames - 1}", found=text
         )
-    return chosen
+    return list(chosen)
 
 
 def _numbered(paths: tuple[Path | None, ...], index: int, count: int) -> tuple[Path | None, Path | None, Path | None]:

@@ -31,6 +31,10 @@ from usbeam.grid import Grid
 from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES, N_PHASES
 
 
+_BATCH = 128
+"""Traces that are transformed together: few enough to stay in the cache, enough to share among threads."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Tables:
     """One leg's delays, active depths and window over a block of image columns, as the kernel takes them."""
@@ -146,9 +150,9 @@ class DelayAndSum:
         )
         columns = int(np.clip(work / 2 // per_column, 1, n_x))
         self._blocks = [slice(start, min(start + columns, n_x)) for start in range(0, n_x, columns)]
-        # A trace exists as stored, as spectrum and as signal for a moment.
-        per_pair = self._sampler.n_samples * 8 * 3
-        self._most_pairs = max(1, int(work / 2 // per_pair))
+        # In the batch at work a trace exists as stored, as spectrum and as signal; the others only as signals.
+        per_pair = self._sampler.n_samples * 8
+        self._most_pairs = max(1, int(work / 2 // per_pair) - 3 * _BATCH)
         self._kept: tuple[_Tables, _Tables] | None = None
 
     def tables(self, columns: slice) -> tuple[_Tables, _Tables]:
@@ -207,9 +211,13 @@ class DelayAndSum:
         from numba import get_num_threads
 
         first = visit.pairs.first[run.start : run.stop + 1]
-        pairs = slice(int(first[0]), int(first[-1]))
         owners = np.repeat(visit.pairs.transmits[run], np.diff(first))
-        traces = self._sampler.analytic(visit.pairs.traces(frame, pairs), owners, get_num_threads())
+        traces = np.empty((len(owners), self._sampler.n_samples), np.complex64)
+        for start in range(0, len(owners), _BATCH):
+            batch = slice(start, min(start + _BATCH, len(owners)))
+            pairs = slice(int(first[0]) + batch.start, int(first[0]) + batch.stop)
+            recorded = visit.pairs.traces(frame, pairs)
+            traces[batch] = self._sampler.analytic(recorded, owners[batch], get_num_threads())
         for columns in self._blocks:
             self._add_block(traces, visit, run, columns, images)
 

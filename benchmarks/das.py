@@ -79,17 +79,15 @@ def plain_kernel(samples, elements, x, z, speed, rate, image):
             image[k, i] = total
 
 
-def median_seconds(works: list[Callable[[], object]], repeats: int) -> list[float]:
-    """Median time of each, run in turns so that a change of the machine's speed hits all alike."""
-    seconds = np.empty((repeats, len(works)))
-    for work in works:
-        work()  # compiles, and fills what is kept
-    for row in seconds:
-        for column, work in enumerate(works):
-            start = time.perf_counter()
-            work()
-            row[column] = time.perf_counter() - start
-    return [float(value) for value in np.median(seconds, axis=0)]
+def run_seconds(work: Callable[[], object], repeats: int) -> list[float]:
+    """Times of one call after the other, the first not counted: it compiles, and fills what is kept."""
+    work()
+    seconds: list[float] = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 def error_db(image: np.ndarray, reference: np.ndarray) -> float:
@@ -105,23 +103,25 @@ def settings_rows(repeats: int) -> list[dict[str, Any]]:
     (fine,) = ub.Plan(data, points, interpolation="cubic", upsampling=8)(frame)
     choices: dict[str, dict[str, Any]] = {
         "default": {},
-        "default, no fold": {"fold": False},
         "linear x1, no fold": {"interpolation": "linear", "upsampling": 1, "fold": False},
     }
     for factor in (1, 2, 3):
         for name in ("nearest", "linear", "cubic"):
             choices[f"{name} x{factor}"] = {"interpolation": name, "upsampling": factor}
-    plans = {name: ub.Plan(data, points, **options) for name, options in choices.items()}
-    chosen = plans["default"].interpolation
-    works: list[Callable[[], object]] = [lambda: plain_kernel(samples, elements, points.x, points.z, SPEED, RATE, real)]
-    works += [lambda plan=plan: plan(frame) for plan in plans.values()]
-    seconds = median_seconds(works, repeats)
-    rows: list[dict[str, Any]] = [{"setting": PLAIN, "seconds": seconds[0], "error_db": None}]
-    for (name, plan), each in zip(plans.items(), seconds[1:], strict=True):
-        label = f"default ({chosen.name} x{chosen.upsampling})" if name == "default" else name
-        rows.append({"setting": label, "seconds": each, "error_db": error_db(plan(frame)[0].data, fine.data)})
+    plain_work = lambda: plain_kernel(samples, elements, points.x, points.z, SPEED, RATE, real)  # noqa: E731
+    # The yardstick before and after the others: a machine that changes its speed meanwhile shows.
+    plain = run_seconds(plain_work, 2)
+    rows: list[dict[str, Any]] = []
+    for name, options in choices.items():
+        plan = ub.Plan(data, points, **options)
+        seconds = float(np.median(run_seconds(lambda plan=plan: plan(frame), repeats)))
+        chosen = plan.interpolation
+        label = f"{name} ({chosen.name} x{chosen.upsampling})" if name.startswith("default") else name
+        rows.append({"setting": label, "seconds": seconds, "error_db": error_db(plan(frame)[0].data, fine.data)})
+    plain += run_seconds(plain_work, 2)
+    rows.insert(0, {"setting": PLAIN, "seconds": float(np.median(plain)), "error_db": None})
     for row in rows:
-        row["times_plain"] = seconds[0] / row["seconds"]
+        row["times_plain"] = rows[0]["seconds"] / row["seconds"]
     return rows
 
 
@@ -141,15 +141,14 @@ def growth_rows(repeats: int) -> list[dict[str, Any]]:
     sizes = [(64, 64, n_x) for n_x in (64, 128, 256)]
     sizes += [(n_tx, 64, 256) for n_tx in (16, 32)]
     sizes += [(64, n_rx, 256) for n_rx in (16, 32)]
-    plans = [
-        ub.Plan(recording(n_tx, n_rx), grid(n_x=n_x), fold=False, interpolation="linear", upsampling=1)
-        for n_tx, n_rx, n_x in sizes
-    ]
-    seconds = median_seconds([lambda plan=plan: plan(plan.acquisition.frame(0)) for plan in plans], repeats)
-    return [
-        {"transmits": n_tx, "receives": n_rx, "pixels": n_x * 620, "seconds": each, "sums": plan.n_sums}
-        for (n_tx, n_rx, n_x), plan, each in zip(sizes, plans, seconds, strict=True)
-    ]
+    rows: list[dict[str, Any]] = []
+    for n_tx, n_rx, n_x in sizes:
+        data = recording(n_tx, n_rx)
+        plan = ub.Plan(data, grid(n_x=n_x), fold=False, interpolation="linear", upsampling=1)
+        seconds = float(np.median(run_seconds(lambda plan=plan: plan(plan.acquisition.frame(0)), repeats)))
+        sizes_row = {"transmits": n_tx, "receives": n_rx, "pixels": n_x * 620}
+        rows.append({**sizes_row, "seconds": seconds, "sums": plan.n_sums})
+    return rows
 
 
 def peak_memory() -> float:

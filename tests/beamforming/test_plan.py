@@ -12,7 +12,7 @@ import pytest
 import usbeam as ub
 from usbeam import device
 from usbeam.beamforming import subsets
-from usbeam.beamforming.plan import default_grid
+from usbeam.beamforming.requests import default_grid
 from usbeam.errors import BadField, ConfigError, DeviceUnavailable, GeometryError, TooLarge, UsbeamError
 
 from .conftest import SPEED, close, error_db
@@ -237,11 +237,11 @@ def test_scale_and_offset_give_the_physical_image(matrix: ub.Acquisition) -> Non
 
 
 def test_the_first_work_of_a_process_says_that_it_compiles(
-    matrix: ub.Acquisition, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    matrix: ub.Acquisition, caplog: pytest.LogCaptureFixture
 ) -> None:
     from usbeam.beamforming import plan as module
 
-    monkeypatch.setattr(module, "_compiled", set())
+    module._say_once_that_kernels_compile.cache_clear()
     with caplog.at_level(logging.INFO, logger="usbeam"):
         for _ in range(2):
             ub.beamform(matrix, TINY)

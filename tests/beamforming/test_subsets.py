@@ -187,3 +187,11 @@ def test_indices_that_are_none(indices: list[int], message: str) -> None:
 
 def test_a_recording_says_how_many_transmits_there_are(matrix) -> None:
     np.testing.assert_array_equal(subsets.ends(matrix, 2), subsets.ends(16, 2))
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda: subsets.first(8, 2.5), lambda: subsets.index(8, [1.5]), lambda: subsets.index(8, ["a"])]
+)
+def test_counts_and_indices_are_whole_numbers(ask):
+    with pytest.raises(ConfigError):
+        ask()

@@ -66,7 +66,8 @@ def _replace(path: Path, name: str, change: Callable[[np.ndarray], object]) -> N
         value = change(file[name][()])
         del file[name]
         file[name] = value
-        file[name].attrs.update(kept)
+        with contextlib.suppress(UnicodeEncodeError):  # text that another mutation broke can be read but not written
+            file[name].attrs.update(kept)
 
 
 @st.composite

@@ -30,7 +30,6 @@ from usbeam.errors import GeometryError
 from usbeam.grid import Grid
 from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES, N_PHASES
 
-
 _BATCH = 128
 """Traces that are transformed together: few enough to stay in the cache, enough to share among threads."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,15 @@ from usbeam.acquisition import Acquisition
 from usbeam.beamforming import subsets
 from usbeam.beamforming.apodization import acceptance
 from usbeam.beamforming.das import DelayAndSum
+from usbeam.beamforming.requests import (
+    default_grid,
+    refuse_huge,
+    refuse_nonfinite,
+    refuse_undersampled,
+    warn_beyond_record,
+)
 from usbeam.beamforming.sampling import choose
-from usbeam.errors import BadField, ConfigError, TooLarge
+from usbeam.errors import BadField, ConfigError
 from usbeam.grid import Grid
 from usbeam.image import Image
 
@@ -25,7 +32,6 @@ METHODS = ("das",)
 DEFAULT_BUDGET = 400e6
 """Bytes for one frame and all work on it; more gained no speed on the machines measured."""
 _log = logging.getLogger("usbeam")
-_compiled: set[str] = set()
 
 
 class Plan:
@@ -36,7 +42,7 @@ class Plan:
     acquisition : Acquisition
         Only its header is used; any frame of the same geometry may be imaged.
     grid : Grid, optional
-        Image points; `default_grid` if not given.
+        Image points; `usbeam.beamforming.requests.default_grid` if not given.
     method
         ``das``.
     transmits : (n_tx,) or a sequence of such, optional
@@ -110,8 +116,8 @@ class Plan:
         self.device = devices.resolve(device)
         self.weights = _weight_matrix(transmits, acquisition)
         self.interpolation = choose(acquisition, interpolation, upsampling)
-        _refuse_undersampled(acquisition)
-        _refuse_huge(self.grid, len(self.weights))
+        refuse_undersampled(acquisition)
+        refuse_huge(self.grid, len(self.weights))
         self._beamformer = DelayAndSum(
             acquisition,
             self.grid,
@@ -123,7 +129,7 @@ class Plan:
             sound_speed=speed,
             memory_budget=memory_budget,
         )
-        _warn_beyond_record(acquisition, self.grid, speed)
+        warn_beyond_record(acquisition, self.grid, speed)
         if acquisition.is_half_matrix:
             _log.info("half-matrix recording: the missing traces are taken from their reciprocals")
         self.settings: dict[str, Any] = {
@@ -179,11 +185,11 @@ class Plan:
         if recording.offset:  # left in, it would be a step at both ends of the record, which every point would hear
             kind = np.complex64 if recording.kind == "iq" else np.float32
             frame = np.add(frame, kind(recording.offset / recording.scale), dtype=kind)
-        _say_compiling(self._beamformer.__class__.__name__)
+        _say_once_that_kernels_compile()
         with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is reported below, with its place
             data = self._beamformer(frame)
         if not np.all(np.isfinite(data)):
-            _refuse_nonfinite(frame)
+            refuse_nonfinite(frame)
         if recording.scale != 1:
             data *= np.float32(recording.scale)
         return [self._image(image, weights) for image, weights in zip(data, self.weights, strict=True)]
@@ -225,7 +231,7 @@ def beamform(
     acquisition
         The recording.
     grid
-        Image points; `default_grid` if not given.
+        Image points; `usbeam.beamforming.requests.default_grid` if not given.
     transmits : (n_tx,), optional
         Weights of the transmits; all if not given.
     frame
@@ -243,25 +249,6 @@ def beamform(
     return image
 
 
-def default_grid(acquisition: Acquisition) -> Grid:
-    """The region that the recording covers, at half a wavelength laterally and a quarter in depth.
-
-    The width is the array's; the depth runs from two wavelengths, or from where the record starts, to where the last
-    sample's echo of a central element comes from. Finer steps are not needed: the image is analytic.
-    """
-    probe, wavelength = acquisition.probe, acquisition.wavelength
-    shift = float(np.mean(np.asarray(acquisition.start_time) - np.asarray(acquisition.transmits.pulse_peak_time)))
-    shift -= 2 * probe.lens_delay
-    end = shift + acquisition.n_samples / acquisition.sampling_frequency
-    top = max(2 * wavelength, acquisition.sound_speed * shift / 2)
-    bottom = max(acquisition.sound_speed * end / 2, top + wavelength)
-    x = probe.element_positions[:, 0]
-    left, right = float(x.min()), float(x.max())
-    if left == right:
-        left, right = left - 5 * wavelength, right + 5 * wavelength
-    return Grid.spaced(x=(left, right), z=(top, bottom), spacing=(wavelength / 4, wavelength / 2))
-
-
 def _weight_matrix(transmits: Any, acquisition: Acquisition) -> npt.NDArray[np.float32]:
     """One checked row per image."""
     if transmits is None:
@@ -273,57 +260,6 @@ def _weight_matrix(transmits: Any, acquisition: Acquisition) -> npt.NDArray[np.f
     return np.stack([subsets.check(row, acquisition) for row in vectors])
 
 
-def _refuse_undersampled(acquisition: Acquisition) -> None:
-    probe = acquisition.probe
-    if acquisition.kind == "rf" and probe.center_frequency >= acquisition.sampling_frequency / 2:
-        raise ConfigError(
-            "RF sampled below twice its centre frequency cannot be delayed as it is",
-            path=acquisition.path,
-            location="sampling_frequency",
-            expected=f"more than {2 * probe.center_frequency:g} Hz",
-            found=f"{acquisition.sampling_frequency:g} Hz",
-            hint="demodulate it first: the mapping importer does with demodulate = true",
-        )
-
-
-def _refuse_huge(grid: Grid, n_images: int) -> None:
-    import psutil
-
-    need, free = 16 * grid.size * n_images, psutil.virtual_memory().available
-    if need > 0.8 * free:
-        raise TooLarge(
-            f"{n_images} image(s) of {grid.size} points need about {need / 1e9:.3g} GB",
-            location="grid",
-            expected=f"at most 80 % of the {free / 1e9:.3g} GB that are free",
-            hint="take a coarser or smaller grid",
-        )
-
-
-def _warn_beyond_record(acquisition: Acquisition, grid: Grid, sound_speed: float) -> None:
-    """Points whose earliest echo lies past the record stay zero; say so rather than let them look like silence."""
-    end = np.max(np.asarray(acquisition.start_time)) + acquisition.n_samples / acquisition.sampling_frequency
-    plate = float(acquisition.probe.element_positions[:, 2].max())
-    if acquisition.transmits.delays.min() + 2 * (float(grid.z[-1]) - plate) / sound_speed > end:
-        depth = plate + sound_speed * (end - acquisition.transmits.delays.min()) / 2
-        warnings.warn(
-            f"the grid reaches {grid.z[-1] * 1e3:.4g} mm, the record only {depth * 1e3:.4g} mm: "
-            "the image is zero where nothing was recorded",
-            stacklevel=3,
-        )
-
-
-def _refuse_nonfinite(frame: npt.NDArray[Any]) -> None:
-    bad = np.argwhere(~np.isfinite(frame))
-    where = f"first at (transmit, receive, sample) {tuple(int(i) for i in bad[0])}" if len(bad) else "values overflow"
-    raise BadField(
-        f"{len(bad)} sample(s) are NaN or infinite, {where}",
-        location="samples",
-        expected="finite samples",
-        hint="load the file with on_nonfinite='zero', or mend the recording",
-    )
-
-
-def _say_compiling(name: str) -> None:
-    if name not in _compiled:
-        _compiled.add(name)
-        _log.info("compiling the kernels, once per process (usbeam warmup and USBEAM_NUMBA_CACHE=1 avoid it)")
+@functools.cache
+def _say_once_that_kernels_compile() -> None:
+    _log.info("compiling the kernels, once per process (usbeam warmup and USBEAM_NUMBA_CACHE=1 avoid it)")

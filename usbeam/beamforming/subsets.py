@@ -37,7 +37,7 @@ def _picked(source: Source, picked: npt.ArrayLike | slice) -> Weights:
 
 
 def _some(source: Source, count: int, what: str) -> int:
-    if not 1 <= count <= _count(source):
+    if count not in range(1, _count(source) + 1):
         raise ConfigError(f"cannot take {count} transmits", location=what, expected=f"1..{_count(source)}", found=count)
     return count
 
@@ -88,7 +88,7 @@ def index(source: Source, indices: Iterable[int]) -> Weights:
         raise ConfigError("no transmit is selected", location="transmits", expected="at least one index")
     if len(set(chosen)) < len(chosen):
         raise ConfigError("a transmit is selected twice", location="transmits", found=chosen)
-    bad = [i for i in chosen if not 0 <= i < _count(source)]
+    bad = [i for i in chosen if i not in range(_count(source))]
     if bad:
         raise ConfigError(
             "no such transmit",

@@ -53,6 +53,7 @@ def beamform(
     import usbeam as ub
     from usbeam import io
     from usbeam.io.atomic import check_output
+    from usbeam.kernels.conventions import CACHE
     from usbeam.units import parse_quantity
 
     start = time.perf_counter()
@@ -83,6 +84,8 @@ def beamform(
     planned = time.perf_counter()
     if device == "auto":
         say(f"device: {plan.device}")
+    if not CACHE:
+        say("compiling the kernels takes some seconds; USBEAM_NUMBA_CACHE=1 keeps them")
     seconds = {"load": loaded - start, "plan": planned - loaded, "beamform": 0.0, "write": 0.0}
     with progress_bar("beamforming") as advance:
         for done, index in enumerate(indices):
@@ -106,7 +109,7 @@ def beamform(
     n_z, n_x = plan.grid.shape
     used = len(summary["transmits"])
     line = (
-        f"{output}: {n_z} x {n_x} points from {used} of {acquisition.n_tx} transmits, "
+        f"{summary['files'][0]}: {n_z} x {n_x} points from {used} of {acquisition.n_tx} transmits, "
         f"{len(indices)} frame(s), {seconds['beamform']:.2f} s"
     )
     result(summary, as_json, [line])
@@ -165,7 +168,7 @@ def _numbered(paths: tuple[Path | None, ...], index: int, count: int) -> tuple[P
 
 def _grid(acquisition: Acquisition, x: str | None, z: str | None, shape: str | None, spacing: str | None) -> Grid:
     """The grid of the options; what is not given comes from the recording."""
-    from usbeam.beamforming.plan import default_grid
+    from usbeam.beamforming.requests import default_grid
     from usbeam.errors import ConfigError
     from usbeam.grid import Grid
     from usbeam.units import parse_quantity, parse_range

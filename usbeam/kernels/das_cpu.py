@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 
 from usbeam.kernels.conventions import (
     FOCUSED,
@@ -26,7 +26,7 @@ from usbeam.kernels.conventions import (
 )
 from usbeam.kernels.simd import accumulate_taps
 
-COLUMNS, DEPTHS = 32, 320
+MOST_COLUMNS, DEPTHS = 32, 640
 """Image points in a tile: a trace is read once for so many columns, and the tile's tables stay in the cache."""
 
 
@@ -141,15 +141,16 @@ def _make_das(n_taps):
         receive_window,
         subsets,
         table,
+        columns,
         out,
     ):
         n_tx = first.size - 1
         n_subsets, n_x, n_z = out.shape
-        n_across = (n_x + COLUMNS - 1) // COLUMNS
+        n_across = (n_x + columns - 1) // columns
         n_down = (n_z + DEPTHS - 1) // DEPTHS
         for tile in prange(n_across * n_down):
-            c0, z0 = tile // n_down * COLUMNS, tile % n_down * DEPTHS
-            c1, z1 = min(n_x, c0 + COLUMNS), min(n_z, z0 + DEPTHS)
+            c0, z0 = tile // n_down * columns, tile % n_down * DEPTHS
+            c1, z1 = min(n_x, c0 + columns), min(n_z, z0 + DEPTHS)
             accumulator = np.zeros((c1 - c0, (z1 - z0) * n_taps), np.complex64)
             for event in range(n_tx):
                 t = transmit[event]
@@ -230,6 +231,10 @@ def das(
     out : (n_subsets, n_x, n_z) complex64
         Added to.
     """
+    _, n_x, n_z = out.shape
+    n_down = -(-n_z // DEPTHS)
+    # Narrower tiles where there are many threads, so that each has two at least.
+    columns = min(MOST_COLUMNS, max(4, n_x * n_down // (2 * get_num_threads())))
     _DAS[table.shape[1]](
         traces,
         receive,
@@ -243,5 +248,6 @@ def das(
         receive_window,
         subsets,
         table.reshape(-1),
+        columns,
         out,
     )

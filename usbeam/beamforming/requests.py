@@ -1,0 +1,85 @@
+"""What a request means where the user leaves it open, and what no beamformer can do."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usbeam.acquisition import Acquisition
+from usbeam.errors import BadField, ConfigError, TooLarge
+from usbeam.grid import Grid
+
+
+def default_grid(acquisition: Acquisition) -> Grid:
+    """The region that the recording covers, at half a wavelength laterally and a quarter in depth.
+
+    The width is the array's; the depth runs from two wavelengths, or from where the record starts, to where the last
+    sample's echo of a central element comes from. Finer steps are not needed: the image is analytic.
+    """
+    probe, wavelength = acquisition.probe, acquisition.wavelength
+    shift = float(np.mean(np.asarray(acquisition.start_time) - np.asarray(acquisition.transmits.pulse_peak_time)))
+    shift -= 2 * probe.lens_delay
+    end = shift + acquisition.n_samples / acquisition.sampling_frequency
+    top = max(2 * wavelength, acquisition.sound_speed * shift / 2)
+    bottom = max(acquisition.sound_speed * end / 2, top + wavelength)
+    x = probe.element_positions[:, 0]
+    left, right = float(x.min()), float(x.max())
+    if left == right:
+        left, right = left - 5 * wavelength, right + 5 * wavelength
+    return Grid.spaced(x=(left, right), z=(top, bottom), spacing=(wavelength / 4, wavelength / 2))
+
+
+def refuse_undersampled(acquisition: Acquisition) -> None:
+    """RF whose carrier lies above half the sampling frequency has no carrier to delay."""
+    probe = acquisition.probe
+    if acquisition.kind == "rf" and probe.center_frequency >= acquisition.sampling_frequency / 2:
+        raise ConfigError(
+            "RF sampled below twice its centre frequency cannot be delayed as it is",
+            path=acquisition.path,
+            location="sampling_frequency",
+            expected=f"more than {2 * probe.center_frequency:g} Hz",
+            found=f"{acquisition.sampling_frequency:g} Hz",
+            hint="demodulate it first: the mapping importer does with demodulate = true",
+        )
+
+
+def refuse_huge(grid: Grid, n_images: int) -> None:
+    """Images that do not fit into the free memory."""
+    import psutil
+
+    need, free = 16 * grid.size * n_images, psutil.virtual_memory().available
+    if need > 0.8 * free:
+        raise TooLarge(
+            f"{n_images} image(s) of {grid.size} points need about {need / 1e9:.3g} GB",
+            location="grid",
+            expected=f"at most 80 % of the {free / 1e9:.3g} GB that are free",
+            hint="take a coarser or smaller grid",
+        )
+
+
+def warn_beyond_record(acquisition: Acquisition, grid: Grid, sound_speed: float) -> None:
+    """Points whose earliest echo lies past the record stay zero; say so rather than let them look like silence."""
+    end = np.max(np.asarray(acquisition.start_time)) + acquisition.n_samples / acquisition.sampling_frequency
+    plate = float(acquisition.probe.element_positions[:, 2].max())
+    if acquisition.transmits.delays.min() + 2 * (float(grid.z[-1]) - plate) / sound_speed > end:
+        depth = plate + sound_speed * (end - acquisition.transmits.delays.min()) / 2
+        warnings.warn(
+            f"the grid reaches {grid.z[-1] * 1e3:.4g} mm, the record only {depth * 1e3:.4g} mm: "
+            "the image is zero where nothing was recorded",
+            stacklevel=3,
+        )
+
+
+def refuse_nonfinite(frame: npt.NDArray[Any]) -> None:
+    """Samples that made an image which is not finite, with their place."""
+    bad = np.argwhere(~np.isfinite(frame))
+    where = f"first at (transmit, receive, sample) {tuple(int(i) for i in bad[0])}" if len(bad) else "values overflow"
+    raise BadField(
+        f"{len(bad)} sample(s) are NaN or infinite, {where}",
+        location="samples",
+        expected="finite samples",
+        hint="load the file with on_nonfinite='zero', or mend the recording",
+    )

@@ -141,3 +141,31 @@ def test_other_exceptions_in_callbacks_are_shown(
     monkeypatch.setattr(sys, "unraisablehook", main._interrupt_again)
     ctypes.CFUNCTYPE(None)(broken)()
     assert "ZeroDivisionError: broken" in capsys.readouterr().err
+
+
+def test_a_ctrl_c_inside_compiled_code_is_a_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Numba's dispatcher turns it into a SystemError whose cause is the interrupt."""
+    from usbeam.cli import main
+
+    def wrapped() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise SystemError("returned a result with an exception set") from interrupt
+
+    monkeypatch.setattr(main, "app", wrapped)
+    with pytest.raises(SystemExit) as left:
+        main.run()
+    assert left.value.code == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_another_system_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
+    from usbeam.cli import main
+
+    def broken() -> None:
+        raise SystemError("something else")
+
+    monkeypatch.setattr(main, "app", broken)
+    with pytest.raises(SystemError, match="something else"):
+        main.run()

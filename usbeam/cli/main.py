@@ -25,6 +25,9 @@ from usbeam.cli.simulate import simulate
 from usbeam.cli.validate import validate
 from usbeam.errors import UsbeamError
 
+INTERRUPTED = 130
+LAST_WORDS = "usbeam: interrupted; finished outputs are whole, unfinished ones were removed"
+
 app = typer.Typer(
     name="usbeam",
     help="From raw ultrasound channel data to images, with any subset of transmitters.",
@@ -76,6 +79,12 @@ def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(lost)
 
 
+def _comes_from_ctrl_c(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
+
+
 def run() -> None:
     """Run the program and leave with its exit code: 0, 1 check failed, 2 usage, 3 file, 4 device, 5 diverged, 130."""
     warnings.showwarning = _show_warning
@@ -93,9 +102,15 @@ def run() -> None:
             print(f"hint: {' '.join(error.hint.split())}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as leaving:
-        if leaving.code == 130:  # Typer's answer to Ctrl-C
-            print("usbeam: interrupted; finished outputs are whole, unfinished ones were removed", file=sys.stderr)
+        if leaving.code == INTERRUPTED:  # Typer's answer to Ctrl-C
+            print(LAST_WORDS, file=sys.stderr)
         raise
+    except SystemError as error:
+        # Compiled code that a Ctrl-C met reports it as its own failure.
+        if not _comes_from_ctrl_c(error):
+            raise
+        print(LAST_WORDS, file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of our stdout has gone; point stdout elsewhere so that the interpreter's last flush is quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

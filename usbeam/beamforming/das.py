@@ -30,8 +30,8 @@ from usbeam.errors import GeometryError
 from usbeam.grid import Grid
 from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES, N_PHASES
 
-_BATCH = 128
-"""Traces that are transformed together: few enough to stay in the cache, enough to share among threads."""
+_BATCH = 512
+"""Traces that are transformed together: few enough to stay near the cache, enough to share among threads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,9 +149,9 @@ class DelayAndSum:
         )
         columns = int(np.clip(work / 2 // per_column, 1, n_x))
         self._blocks = [slice(start, min(start + columns, n_x)) for start in range(0, n_x, columns)]
-        # In the batch at work a trace exists as stored, as spectrum and as signal; the others only as signals.
-        per_pair = self._sampler.n_samples * 8
-        self._most_pairs = max(1, int(work / 2 // per_pair) - 3 * _BATCH)
+        # A trace of the batch at work takes four times its signal: as recorded, as two spectra and as signal.
+        signals = int(work / 2 // (self._sampler.n_samples * 8))
+        self._most_pairs = max(1, signals - 3 * _BATCH if signals > 4 * _BATCH else signals // 4)
         self._kept: tuple[_Tables, _Tables] | None = None
 
     def tables(self, columns: slice) -> tuple[_Tables, _Tables]:

@@ -190,7 +190,7 @@ class Sampler:
 
         Returns
         -------
-        (n, n_samples * upsampling) complex64
+        (n, n_samples * upsampling) complex64, not contiguous
         """
         import scipy.fft
 
@@ -205,7 +205,6 @@ class Sampler:
             np.multiply(spectrum[:, :half], self._filter[:half], out=refined[:, :half])
             np.multiply(spectrum[:, half:], self._filter[half:], out=refined[:, half - self._n_fft :])
         signal = fft.ifft(refined, axis=-1, workers=workers, overwrite_x=True)[:, : self.n_samples]
-        signal = np.ascontiguousarray(signal)
         if not self._real:
             signal *= self._remodulation
             signal *= self._phase[transmits, None]

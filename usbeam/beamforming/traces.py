@@ -67,16 +67,11 @@ class Pairs:
         pairs
             Which pairs.
         """
-        rows = frame.reshape(-1, frame.shape[-1])
-        kind = np.complex64 if np.iscomplexobj(frame) else np.float32
-        source, weight = self.source[pairs], self.weight[pairs]
-        traces = rows[source[:, 0]].astype(kind, copy=False)
-        if np.any(weight[:, 0] != 1):
-            traces *= weight[:, :1]
-        folded = np.flatnonzero(source[:, 1] != ABSENT)
-        if folded.size:
-            second = rows[source[folded, 1]].astype(kind, copy=False)
-            traces[folded] += second * weight[folded, 1:] if np.any(weight[folded, 1] != 1) else second
+        from usbeam.kernels.das_cpu import weighted_sums
+
+        source = self.source[pairs]
+        traces = np.empty((len(source), frame.shape[-1]), np.complex64 if np.iscomplexobj(frame) else np.float32)
+        weighted_sums(frame.reshape(-1, frame.shape[-1]), source, self.weight[pairs], traces)
         return traces
 
 

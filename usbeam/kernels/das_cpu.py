@@ -1,4 +1,4 @@
-"""Delay-and-sum on the CPU: fixed-point delay tables, and the sum over traces (Numba).
+"""Delay-and-sum on the CPU: fixed-point delay tables, the fold, and the sum over traces (Numba).
 
 The sum visits tiles of image columns in parallel; within a tile every (transmit, receive) pair reads its trace once
 for all columns, depth innermost. A delay is the integer sum of two table entries: its high bits are the sample, its
@@ -107,6 +107,32 @@ def leg_tables(shape, first, position, time, axis, edges, x, z, sound_speed, uni
             active[i, c, 0] = start
             active[i, c, 1] = stop
     return delay, active
+
+
+# Not parallel: Numba's waiting threads would take the processors from the Fourier transforms that come next.
+@njit(**NUMBA_OPTIONS)
+def weighted_sums(rows, source, weight, out):
+    """Add one or two weighted rows: ``out[i] = weight[i, 0] rows[source[i, 0]] + weight[i, 1] rows[source[i, 1]]``.
+
+    Parameters
+    ----------
+    rows : (n_rows, n_samples) float32, int16 or complex64
+        Traces as recorded.
+    source : (n, 2) int64
+        Rows to add; a second one below 0 is none.
+    weight : (n, 2) float32
+        Their weights.
+    out : (n, n_samples) float32 or complex64
+        Filled.
+    """
+    for i in range(source.shape[0]):
+        first, second = source[i]
+        if second < 0:
+            for k in range(rows.shape[1]):
+                out[i, k] = weight[i, 0] * rows[first, k]
+        else:
+            for k in range(rows.shape[1]):
+                out[i, k] = weight[i, 0] * rows[first, k] + weight[i, 1] * rows[second, k]
 
 
 @njit(**NUMBA_OPTIONS)

@@ -31,7 +31,7 @@ from usbeam.io import load, save, validate
 from usbeam.io.safe import safe_open
 
 
-def refused(path: Path, kind: type[UsbeamError], *words: str) -> UsbeamError:
+def assert_refused(path: Path, kind: type[UsbeamError], *words: str) -> UsbeamError:
     """Both load and validate refuse the file, in one clear line."""
     with pytest.raises(kind) as caught:
         validate(path)
@@ -44,42 +44,42 @@ def refused(path: Path, kind: type[UsbeamError], *words: str) -> UsbeamError:
 
 
 def test_case_01_missing_path(tmp_path: Path) -> None:
-    refused(tmp_path / "nothing.h5", FileAccessError, "no such file")
+    assert_refused(tmp_path / "nothing.h5", FileAccessError, "no such file")
 
 
 def test_case_02_directory(tmp_path: Path) -> None:
-    refused(tmp_path, FileAccessError, "is a folder")
+    assert_refused(tmp_path, FileAccessError, "is a folder")
 
 
 def test_case_03_zero_bytes(tmp_path: Path) -> None:
     path = tmp_path / "empty.h5"
     path.touch()
-    refused(path, NotHDF5, "empty")
+    assert_refused(path, NotHDF5, "empty")
 
 
 def test_case_04_text_renamed(tmp_path: Path) -> None:
     path = tmp_path / "table.h5"
     path.write_text("time,amplitude\n0,1\n")
-    refused(path, NotHDF5, "text")
+    assert_refused(path, NotHDF5, "text")
 
 
 def test_case_04_bytes_renamed(tmp_path: Path) -> None:
     path = tmp_path / "picture.h5"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(600))
-    refused(path, NotHDF5, "not an HDF5 file")
+    assert_refused(path, NotHDF5, "not an HDF5 file")
 
 
 def test_case_05_matlab_v5(tmp_path: Path) -> None:
     path = tmp_path / "old.mat"
     path.write_bytes(b"MATLAB 5.0 MAT-file, Platform: PCWIN64".ljust(124) + b"\x00\x01IM")
-    refused(path, NotHDF5, "MATLAB v5", "-v7.3", "usbeam convert")
+    assert_refused(path, NotHDF5, "MATLAB v5", "-v7.3", "usbeam convert")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_case_06_truncated(recording: Path, share: float) -> None:
     content = recording.read_bytes()
     recording.write_bytes(content[: int(len(content) * share)])
-    refused(recording, TruncatedFile, "cut off", str(len(content)))
+    assert_refused(recording, TruncatedFile, "cut off", str(len(content)))
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_case_07_other_schema(tmp_path: Path, name: str, paths: list[str]) -> No
     with h5py.File(path, "w") as file:
         for each in paths:
             file[each] = np.zeros(3)
-    refused(path, MissingField, name, "usbeam convert", "/:format")
+    assert_refused(path, MissingField, name, "usbeam convert", "/:format")
 
 
 def test_case_07_other_format_name(tmp_path: Path) -> None:
     path = tmp_path / "other.h5"
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "my-format"
-    refused(path, FileFormatError, "not a usbeam file", "'my-format'", "usbeam-channel-data")
+    assert_refused(path, FileFormatError, "not a usbeam file", "'my-format'", "usbeam-channel-data")
 
 
 def test_case_08_open_for_writing_elsewhere(recording: Path) -> None:
@@ -114,7 +114,7 @@ def test_case_08_open_for_writing_elsewhere(recording: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
-        refused(recording, FileAccessError, "locked", "HDF5_USE_FILE_LOCKING")
+        assert_refused(recording, FileAccessError, "locked", "HDF5_USE_FILE_LOCKING")
         other.communicate()
     assert load(recording).n_frames == 2
 
@@ -122,7 +122,7 @@ def test_case_08_open_for_writing_elsewhere(recording: Path) -> None:
 def test_case_09_no_read_permission(recording: Path, unprivileged: Callable[[], AbstractContextManager[None]]) -> None:
     recording.chmod(0)
     with unprivileged():
-        refused(recording, FileAccessError, "not permitted")
+        assert_refused(recording, FileAccessError, "not permitted")
 
 
 def test_case_10_left_open_by_a_crash(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ f.flush()
 os._exit(1)
 """
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
-    refused(path, FileAccessError, "left open by a crash", "h5clear")
+    assert_refused(path, FileAccessError, "left open by a crash", "h5clear")
 
 
 def test_case_11_unknown_filter(recording: Path) -> None:
@@ -144,13 +144,13 @@ def test_case_11_unknown_filter(recording: Path) -> None:
         creation.set_chunk((4,))
         creation.set_filter(32001, h5z.FLAG_OPTIONAL, (1,))
         h5d.create(file.id, b"x_blosc", h5t.IEEE_F32LE, h5s.create_simple((4,)), dcpl=creation)
-    refused(recording, UnsafeFile, "filter", "32001", "h5repack", "/x_blosc")
+    assert_refused(recording, UnsafeFile, "filter", "32001", "h5repack", "/x_blosc")
 
 
 def test_case_11_filter_outside_the_contract(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:
         file.create_dataset("x_scaled", data=np.arange(64), chunks=(64,), scaleoffset=0)
-    refused(recording, UnsafeFile, "scaleoffset")
+    assert_refused(recording, UnsafeFile, "scaleoffset")
 
 
 def test_case_12_corrupt_chunk(recording: Path) -> None:
@@ -176,14 +176,14 @@ def test_case_13_external_storage(recording: Path, tmp_path: Path) -> None:
     with h5py.File(recording, "r+") as file:
         del file["sound_speed"]
         file.create_dataset("sound_speed", (64,), "f8", external=[(str(secret), 0, 512)])
-    refused(recording, UnsafeFile, "another file", "/sound_speed")
+    assert_refused(recording, UnsafeFile, "another file", "/sound_speed")
 
 
 def test_case_14_external_link(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:
         del file["sound_speed"]
         file["sound_speed"] = h5py.ExternalLink("other.h5", "/sound_speed")
-    refused(recording, UnsafeFile, "link to another file", "/sound_speed")
+    assert_refused(recording, UnsafeFile, "link to another file", "/sound_speed")
 
 
 def test_case_15_virtual_dataset(recording: Path) -> None:
@@ -192,26 +192,26 @@ def test_case_15_virtual_dataset(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:
         del file["samples"]
         file.create_virtual_dataset("samples", layout)
-    refused(recording, UnsafeFile, "virtual", "/samples")
+    assert_refused(recording, UnsafeFile, "virtual", "/samples")
 
 
 @pytest.mark.parametrize("target", ["/probe/loop", "/nowhere", "/samples"])
 def test_case_16_soft_links(recording: Path, target: str) -> None:
     with h5py.File(recording, "r+") as file:
         file["probe/loop"] = h5py.SoftLink(target)
-    refused(recording, UnsafeFile, "soft link", "/probe/loop")
+    assert_refused(recording, UnsafeFile, "soft link", "/probe/loop")
 
 
 def test_case_16_group_inside_itself(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:
         file["probe/again"] = file["probe"]
-    refused(recording, UnsafeFile, "contains itself", "/probe/again")
+    assert_refused(recording, UnsafeFile, "contains itself", "/probe/again")
 
 
 def test_case_16_too_deep(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:
         file.create_group("a/b/c/d/e/f/g/h/i")
-    refused(recording, UnsafeFile, "at most 8 levels")
+    assert_refused(recording, UnsafeFile, "at most 8 levels")
 
 
 def test_case_16_too_many_objects(recording: Path) -> None:
@@ -220,7 +220,7 @@ def test_case_16_too_many_objects(recording: Path) -> None:
         one = crowd.create_group("0")
         for index in range(1, 10_001):
             crowd[str(index)] = one
-    refused(recording, UnsafeFile, "too many objects")
+    assert_refused(recording, UnsafeFile, "too many objects")
 
 
 def test_case_17_group_where_a_dataset_belongs(recording: Path) -> None:
@@ -245,14 +245,14 @@ def test_case_18_claims_256_terabytes(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:
         del file["samples"]
         file.create_dataset("samples", (1, 10**6, 10**6, 64), "f4", chunks=(1, 1, 64, 64))
-    error = refused(recording, TooLarge, "2.56e+05 GB", "--max-gb", "/samples")
+    error = assert_refused(recording, TooLarge, "2.56e+05 GB", "--max-gb", "/samples")
     assert str(recording.stat().st_size) in error.what
 
 
 def test_case_18_claims_one_huge_chunk(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:
         file.create_dataset("x_huge", (4,), "f4", maxshape=(None,), chunks=(10**8,))
-    refused(recording, TooLarge, "0.4 GB", "/x_huge")
+    assert_refused(recording, TooLarge, "0.4 GB", "/x_huge")
 
 
 def test_case_19_gzip_bomb(recording: Path) -> None:
@@ -262,7 +262,7 @@ def test_case_19_gzip_bomb(recording: Path) -> None:
         bomb = file.create_dataset("samples", (64, 4, 4, 2**16), "f4", chunks=(1, 4, 4, 2**16), compression="gzip")
         for frame in range(64):
             bomb.id.write_direct_chunk((frame, 0, 0, 0), packed)
-    refused(recording, TooLarge, "0.268 GB", "--max-gb")
+    assert_refused(recording, TooLarge, "0.268 GB", "--max-gb")
 
 
 def test_case_19_trusted_file(recording: Path) -> None:
@@ -272,7 +272,7 @@ def test_case_19_trusted_file(recording: Path) -> None:
         n_samples=n_samples, samples=np.zeros((1, 4, 4, n_samples), np.float32), frame_times=None, transmit_times=None
     )
     save(silent, recording, overwrite=True)
-    refused(recording, TooLarge, "GB")
+    assert_refused(recording, TooLarge, "GB")
     assert load(recording, max_gb=0.1).frame(0).shape == (4, 4, n_samples)
     with pytest.raises(TooLarge, match="reading this takes"):
         load(recording, max_gb=0.07).frame(0)
@@ -289,26 +289,26 @@ def test_case_20_unusual_names(tmp_path: Path, name: str) -> None:
 def test_references_and_variable_length(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:
         file["x_reference"] = file["probe"].ref
-    refused(recording, UnsafeFile, "references", "/x_reference")
+    assert_refused(recording, UnsafeFile, "references", "/x_reference")
     with safe_open(recording, allow_references=True) as file:
         assert "x_reference" in file
     with h5py.File(recording, "r+") as file:
         del file["x_reference"]
         file.create_dataset("x_ragged", (2,), h5py.vlen_dtype(np.float32))
-    refused(recording, UnsafeFile, "variable length", "/x_ragged")
+    assert_refused(recording, UnsafeFile, "variable length", "/x_ragged")
 
 
 def test_damaged_index(recording: Path) -> None:
     content = bytearray(recording.read_bytes())
     content[8] = 77  # the superblock's version
     recording.write_bytes(content)
-    refused(recording, FileFormatError, "damaged")
+    assert_refused(recording, FileFormatError, "damaged")
 
 
 def test_name_that_steers_the_terminal(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:
         file["evil\x1b[2J"] = h5py.SoftLink("/nowhere")
-    assert "\x1b" not in str(refused(recording, UnsafeFile, "soft link"))
+    assert "\x1b" not in str(assert_refused(recording, UnsafeFile, "soft link"))
 
 
 def test_nothing_is_left_open(recording: Path) -> None:

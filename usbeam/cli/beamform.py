@@ -12,7 +12,12 @@ from usbeam.cli.common import Json, NoProgress, Overwrite, progress_bar, result,
 
 if TYPE_CHECKING:
     from usbeam.acquisition import Acquisition
+    from usbeam.beamforming.plan import Plan
     from usbeam.grid import Grid
+
+
+Outputs = tuple[Path | None, Path | None, Path | None]
+"""Image file, picture and bare pixels of one frame."""
 
 
 def beamform(
@@ -58,8 +63,7 @@ def beamform(
 
     start = time.perf_counter()
     _check_outputs({"--output": output, "--png": png, "--bare-png": bare_png}, dynamic_range)
-    limits: dict[str, Any] = {} if max_gb is None else {"max_gb": max_gb}
-    acquisition = io.load(file, on_nonfinite=on_nonfinite, **limits)
+    acquisition = io.load(file, on_nonfinite=on_nonfinite, max_gb=max_gb)
     indices = _frames(frames, acquisition)
     outputs = {index: _numbered((output, png, bare_png), index, len(indices)) for index in indices}
     for paths in outputs.values():
@@ -86,16 +90,8 @@ def beamform(
         say(f"device: {plan.device}")
     if not CACHE:
         say("compiling the kernels takes some seconds; USBEAM_NUMBA_CACHE=1 keeps them")
-    seconds = {"load": loaded - start, "plan": planned - loaded, "beamform": 0.0, "write": 0.0}
-    with progress_bar("beamforming") as advance:
-        for done, index in enumerate(indices):
-            before = time.perf_counter()
-            (image,) = plan(acquisition.frame(index))
-            imaged = time.perf_counter()
-            _write(image, outputs[index], dynamic_range)
-            seconds["beamform"] += imaged - before
-            seconds["write"] += time.perf_counter() - imaged
-            advance((done + 1) / len(indices))
+    seconds = {"load": loaded - start, "plan": planned - loaded}
+    seconds |= _image_frames(plan, outputs, dynamic_range)
     summary: dict[str, Any] = {
         "files": [str(path) for paths in outputs.values() for path in paths if path is not None],
         "shape": list(plan.grid.shape),
@@ -115,6 +111,23 @@ def beamform(
     result(summary, as_json, [line])
 
 
+def _image_frames(plan: Plan, outputs: dict[int, Outputs], dynamic_range: float) -> dict[str, float]:
+    """Image and write one frame after the other; return the seconds that each stage took."""
+    import time
+
+    seconds = {"beamform": 0.0, "write": 0.0}
+    with progress_bar("beamforming") as advance:
+        for done, (index, paths) in enumerate(outputs.items()):
+            before = time.perf_counter()
+            (image,) = plan(plan.acquisition.frame(index))
+            imaged = time.perf_counter()
+            _write(image, paths, dynamic_range)
+            seconds["beamform"] += imaged - before
+            seconds["write"] += time.perf_counter() - imaged
+            advance((done + 1) / len(outputs))
+    return seconds
+
+
 def _check_outputs(paths: dict[str, Path | None], dynamic_range: float) -> None:
     """Refuse before any work what would fail when writing, with some of the outputs written and some not."""
     from usbeam.errors import ConfigError
@@ -130,7 +143,7 @@ def _check_outputs(paths: dict[str, Path | None], dynamic_range: float) -> None:
         raise ConfigError("not a positive number of dB", location="--dynamic-range", found=dynamic_range)
 
 
-def _write(image: Any, paths: tuple[Path | None, Path | None, Path | None], dynamic_range: float) -> None:
+def _write(image: Any, paths: Outputs, dynamic_range: float) -> None:
     """The bare pixels first: they alone make demands on the grid."""
     output, png, bare_png = paths
     if bare_png is not None:
@@ -158,7 +171,7 @@ def _frames(text: str, acquisition: Acquisition) -> list[int]:
     return list(chosen)
 
 
-def _numbered(paths: tuple[Path | None, ...], index: int, count: int) -> tuple[Path | None, Path | None, Path | None]:
+def _numbered(paths: tuple[Path | None, ...], index: int, count: int) -> Outputs:
     """The three outputs of a frame; with several frames each name gets the frame's number."""
     output, png, bare = (
         path if path is None or count == 1 else path.with_stem(f"{path.stem}_{index:04d}") for path in paths

@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Where a run decides something, the same examples every time; elsewhere new ones, which may find something new.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 REAL_DATA = Path(os.environ.get("USBEAM_REAL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
 

@@ -88,8 +88,8 @@ def choose(acquisition: Acquisition, name: str | None = None, upsampling: int | 
 
     Candidates in order of cost: linear, cubic, then cubic on 2, 3 and 4 times finer samples. One run of ``usbeam bench
     das`` (64 x 64 full matrix, fold) gave, as time relative to linear and error relative to cubic on 8 times finer
-    samples: nearest 0.96 (-25 dB), linear 1 (-43), cubic 1.19 (-60); on 2 times finer samples nearest 1.06 (-31), linear
-    1.12 (-56), cubic 1.42 (-67); on 3 times finer ones nearest 1.40 (-35), linear 1.40 (-63), cubic 1.63 (-70).
+    samples: nearest 0.96 (-25 dB), linear 1 (-43), cubic 1.19 (-60); on 2 times finer samples nearest 1.06 (-31),
+    linear 1.12 (-56), cubic 1.42 (-67); on 3 times finer ones nearest 1.40 (-35), linear 1.40 (-63), cubic 1.63 (-70).
     Upsampling also takes as many times the memory for traces.
 
     Parameters

@@ -81,5 +81,5 @@ def refuse_nonfinite(frame: npt.NDArray[Any]) -> None:
         f"{len(bad)} sample(s) are NaN or infinite, {where}",
         location="samples",
         expected="finite samples",
-        hint="load the file with on_nonfinite='zero', or mend the recording",
+        hint="load the file with on_nonfinite='zero' (command line: --on-nonfinite zero), or mend the recording",
     )

@@ -136,7 +136,7 @@ def _nonfinite_error(
         path=path,
         location=f"/samples frame {frames[frame]}, transmit {transmits[transmit]}",
         expected="finite numbers",
-        hint='on_nonfinite="zero" takes them as zero',
+        hint='on_nonfinite="zero" (command line: --on-nonfinite zero) takes them as zero',
     )
 
 

@@ -157,7 +157,7 @@ def growth_rows(repeats: int) -> list[dict[str, Any]]:
         plan = ub.Plan(data, grid(n_x=n_x), fold=False, interpolation="linear", upsampling=1)
         seconds = float(np.median(run_seconds(lambda plan=plan: plan(plan.acquisition.frame(0)), repeats)))
         sizes_row = {"transmits": n_tx, "receives": n_rx, "pixels": n_x * 620}
-        rows.append({**sizes_row, "seconds": seconds, "sums": plan.n_sums})
+        rows.append({**sizes_row, "seconds": seconds, "sums": plan.cost})
     return rows
 
 

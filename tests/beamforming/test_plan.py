@@ -220,10 +220,10 @@ def test_frames_come_in_the_order_asked_for(matrix: ub.Acquisition) -> None:
     assert len(list(plan.frames())) == 3
 
 
-def test_n_sums_counts_what_is_done(matrix: ub.Acquisition) -> None:
-    assert ub.Plan(matrix, TINY, fold=False).n_sums == TINY.size * 16 * 16
-    assert ub.Plan(matrix, TINY).n_sums == TINY.size * 16 * 17 // 2
-    assert ub.Plan(matrix, TINY, transmits=subsets.ends(matrix, 2)).n_sums == TINY.size * (2 * 16 - 1)
+def test_cost_counts_what_is_done(matrix: ub.Acquisition) -> None:
+    assert ub.Plan(matrix, TINY, fold=False).cost == TINY.size * 16 * 16
+    assert ub.Plan(matrix, TINY).cost == TINY.size * 16 * 17 // 2
+    assert ub.Plan(matrix, TINY, transmits=subsets.ends(matrix, 2)).cost == TINY.size * (2 * 16 - 1)
 
 
 def test_scale_and_offset_give_the_physical_image(matrix: ub.Acquisition) -> None:

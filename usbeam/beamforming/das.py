@@ -14,18 +14,18 @@ Jensen, Nikolov, Gammelmark, Pedersen 2006, Ultrasonics 44:e5 (synthetic apertur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Acquisition
+from usbeam.acquisition import ABSENT, Acquisition
 from usbeam.beamforming.apodization import Window
 from usbeam.beamforming.delays import Legs, receive_legs, transmit_legs
 from usbeam.beamforming.sampling import Interpolation, Sampler
-from usbeam.beamforming.traces import Pairs, pair, same_timing
+from usbeam.beamforming.traces import Pairs, pair, same_timing, source_table
 from usbeam.errors import GeometryError
 from usbeam.grid import Grid
 from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES, N_PHASES
@@ -43,17 +43,8 @@ class _Tables:
     window: npt.NDArray[np.float32] | None
 
 
-@dataclass(frozen=True, eq=False)
-class _Pass:
-    """One visit of the data: its pairs, and the images that it adds to."""
-
-    images: npt.NDArray[np.int64]
-    pairs: Pairs
-    weights: npt.NDArray[np.float32]
-
-
 class DelayAndSum:
-    """The geometry of one recording, grid and set of subsets.
+    """The geometry of one recording and grid; called with a frame and subsets of transmits.
 
     Parameters
     ----------
@@ -61,33 +52,25 @@ class DelayAndSum:
         The recording; only its header is read here.
     grid
         Image points.
-    subsets : (n_subsets, n_tx) float32
-        Transmit weights, one row per image.
+    transmits : (n_used,)
+        Transmits that any subset may use, rising.
     transmit_window, receive_window
         Acceptance of the two legs.
     interpolation
         How samples are read between.
     fold
-        Use the fold where it is exact and cheaper.
+        Use the fold where it is exact.
     sound_speed
         [m/s].
     memory_budget
-        Bytes that a frame, its images, tables and prepared traces may take together; what does not fit is done in
-        more pieces.
-
-    Attributes
-    ----------
-    n_sums : int
-        Delay-interpolate-accumulate operations per frame before windows shorten the rows.
-    folded : bool
-        Whether the fold is in use.
+        Bytes that tables and prepared traces may take; what does not fit is done in more pieces.
     """
 
     def __init__(
         self,
         acquisition: Acquisition,
         grid: Grid,
-        subsets: npt.NDArray[np.float32],
+        transmits: npt.NDArray[np.int64],
         *,
         transmit_window: Window,
         receive_window: Window,
@@ -96,26 +79,26 @@ class DelayAndSum:
         sound_speed: float,
         memory_budget: float,
     ) -> None:
-        self._grid, self._sound_speed = grid, sound_speed
+        self._acquisition, self._grid, self._sound_speed = acquisition, grid, sound_speed
         self._windows = (transmit_window, receive_window)
         self._refuse_window_without_axis(acquisition)
         self._sampler = Sampler(acquisition, interpolation)
-        transmits = np.flatnonzero(np.any(subsets != 0, axis=0))
-        foldable = fold and transmit_window == receive_window and same_timing(acquisition)
-        self._passes = _plan_passes(acquisition, subsets, transmits, foldable)
-        elements = np.unique(np.concatenate([p.pairs.element for p in self._passes]))
+        self._fold = fold and transmit_window == receive_window and same_timing(acquisition)
+        stored = source_table(acquisition) != ABSENT
+        self._n_stored = stored.sum(axis=1)
+        # 1 where two transmits hold traces of each other that the fold adds.
+        self._reciprocal = np.zeros((acquisition.n_tx, acquisition.n_tx))
+        if self._fold:
+            block = stored[:, acquisition.transmits.element_index]
+            self._reciprocal[block & block.T] = 1
+            np.fill_diagonal(self._reciprocal, 0)
+        elements = np.flatnonzero(stored[transmits].any(axis=0))
         self._legs = (transmit_legs(acquisition, transmits, sound_speed), receive_legs(acquisition, elements))
         # Rows of the leg tables of each transmit and each element.
         self._transmit_row = np.searchsorted(transmits, np.arange(acquisition.n_tx)).astype(np.int32)
         self._receive_row = np.searchsorted(elements, np.arange(acquisition.probe.n_elements)).astype(np.int32)
-        self._n_images = len(subsets)
-        self.folded = any(np.any(p.pairs.source[:, 1] >= 0) for p in self._passes)
-        self.n_sums = grid.size * sum(len(p.pairs) for p in self._passes)
         self._check_range(acquisition)
-        frame_bytes = float(np.prod(acquisition.samples.shape[1:])) * acquisition.samples.dtype.itemsize
-        images_bytes = 3.0 * len(subsets) * grid.size * 8  # summed, copied in the user's axis order, returned
-        # However small the budget, one trace and one column at a time always work.
-        self._divide(max(memory_budget - frame_bytes - images_bytes, 1.0))
+        self._divide(memory_budget)
 
     def _refuse_window_without_axis(self, acquisition: Acquisition) -> None:
         kinds = sorted(set(acquisition.transmits.kind) & {"plane", "custom"})
@@ -141,16 +124,23 @@ class DelayAndSum:
             )
 
     def _divide(self, work: float) -> None:
-        """Half of these bytes for tables (blocks of image columns), half for traces (chunks of transmits)."""
+        """Bytes for tables (blocks of image columns) and for traces (chunks of transmits).
+
+        Tables are kept from frame to frame where all of them fit beside a few batches of traces. Where they do not,
+        they are made anew for every chunk of traces, so that the chunks get the larger part.
+        """
         n_z, n_x = self._grid.shape
         per_column = sum(
             len(legs) * n_z * (8 if window.tapered else 4)
             for legs, window in zip(self._legs, self._windows, strict=True)
         )
-        columns = int(np.clip(work / 2 // per_column, 1, n_x))
-        self._blocks = [slice(start, min(start + columns, n_x)) for start in range(0, n_x, columns)]
+        trace = self._sampler.n_samples * 8
         # A trace of the batch at work takes four times its signal: as recorded, as two spectra and as signal.
-        signals = int(work / 2 // (self._sampler.n_samples * 8))
+        fits = n_x * per_column + 4 * _BATCH * trace <= work
+        columns = n_x if fits else int(np.clip(work / 4 // per_column, 1, n_x))
+        self._blocks = [slice(start, min(start + columns, n_x)) for start in range(0, n_x, columns)]
+        signals = max(0, int((work - columns * per_column) // trace))
+        # However small the budget, one transmit and one column at a time always work.
         self._most_pairs = max(1, signals - 3 * _BATCH if signals > 4 * _BATCH else signals // 4)
         self._kept: tuple[_Tables, _Tables] | None = None
 
@@ -191,84 +181,88 @@ class DelayAndSum:
         )
         return _Tables(delay, active, weights if window.tapered else None)
 
-    def __call__(self, frame: npt.NDArray[Any]) -> npt.NDArray[np.complex64]:
-        """Images ``(n_subsets, n_z, n_x)`` of one frame ``(n_tx, n_rx, n_samples)``."""
-        n_z, n_x = self._grid.shape
-        images = np.zeros((self._n_images, n_x, n_z), np.complex64)
-        for visit, run in self._pieces():
-            self._add_piece(frame, visit, run, images)
-        return images.transpose(0, 2, 1)
+    def folds(self, subsets: npt.NDArray[np.float32]) -> bool:
+        """Whether reciprocal traces of any of these subsets are added first."""
+        active = (subsets != 0).astype(np.float64)
+        return bool(np.any((active @ self._reciprocal) * active))
 
-    def _pieces(self) -> Iterator[tuple[_Pass, slice]]:
-        """Every pass in runs of transmits whose traces fit the budget."""
-        for visit in self._passes:
-            for run in visit.pairs.chunks(self._most_pairs):
-                yield visit, run
+    def cost(self, subsets: npt.NDArray[np.float32]) -> float:
+        """Traces that the images of one frame visit, times image points, before windows shorten the rows."""
+        active = (subsets != 0).astype(np.float64)
+        folded = np.sum((active @ self._reciprocal) * active) / 2
+        return float(self._grid.size * (np.sum(active @ self._n_stored) - folded))
 
-    def _add_piece(self, frame: npt.NDArray[Any], visit: _Pass, run: slice, images: npt.NDArray[np.complex64]) -> None:
-        """Prepare the traces of some transmits and add them everywhere."""
+    def __call__(self, frame: npt.NDArray[Any], subsets: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
+        """Images ``(n_subsets, n_z, n_x)`` of one frame ``(n_tx, n_rx, n_samples)``.
+
+        Parameters
+        ----------
+        frame
+            As recorded.
+        subsets : (n_subsets, n_tx)
+            Transmit weights, one row per image.
+        """
+        images = np.zeros((len(subsets), *self._grid.shape), np.complex64)
+        # Each image has its own pairs, because the fold adds reciprocal traces with their subset's weights.
+        each = [pair(self._acquisition, row, np.flatnonzero(row), self._fold) for row in subsets]
+        image = np.repeat(np.arange(len(each)), [len(pairs.transmits) for pairs in each])
+        pairs = _joined(each)
+        for run in pairs.chunks(self._most_pairs):
+            traces = self._traces(frame, pairs, run)
+            for columns in self._blocks:
+                self._add(traces, pairs, run, columns, image[run], images)
+        return images
+
+    def _traces(self, frame: npt.NDArray[Any], pairs: Pairs, run: slice) -> npt.NDArray[np.complex64]:
+        """Analytic traces of a run of transmits, in batches."""
         from numba import get_num_threads
 
-        first = visit.pairs.first[run.start : run.stop + 1]
-        owners = np.repeat(visit.pairs.transmits[run], np.diff(first))
+        first = pairs.first[run.start : run.stop + 1]
+        owners = np.repeat(pairs.transmits[run], np.diff(first))
         traces = np.empty((len(owners), self._sampler.n_samples), np.complex64)
         for start in range(0, len(owners), _BATCH):
-            batch = slice(start, min(start + _BATCH, len(owners)))
-            pairs = slice(int(first[0]) + batch.start, int(first[0]) + batch.stop)
-            recorded = visit.pairs.traces(frame, pairs)
-            traces[batch] = self._sampler.analytic(recorded, owners[batch], get_num_threads())
-        for columns in self._blocks:
-            self._add_block(traces, visit, run, columns, images)
+            stop = min(start + _BATCH, len(owners))
+            recorded = pairs.traces(frame, slice(int(first[0]) + start, int(first[0]) + stop))
+            traces[start:stop] = self._sampler.analytic(recorded, owners[start:stop], get_num_threads())
+        return traces
 
-    def _add_block(
+    def _add(
         self,
         traces: npt.NDArray[np.complex64],
-        visit: _Pass,
+        pairs: Pairs,
         run: slice,
         columns: slice,
+        image: npt.NDArray[np.int64],
         images: npt.NDArray[np.complex64],
     ) -> None:
         """Add prepared traces to a block of image columns; its tables are gone when this returns, unless kept."""
         from usbeam.kernels import das_cpu
 
         transmit, receive = self.tables(columns)
-        first = visit.pairs.first[run.start : run.stop + 1]
-        out = np.zeros((len(visit.images), columns.stop - columns.start, images.shape[2]), np.complex64)
+        first = pairs.first[run.start : run.stop + 1]
         das_cpu.das(
             traces,
-            self._receive_row[visit.pairs.element[first[0] : first[-1]]],
+            self._receive_row[pairs.element[first[0] : first[-1]]],
             first - first[0],
-            self._transmit_row[visit.pairs.transmits[run]],
+            self._transmit_row[pairs.transmits[run]],
             transmit.delay,
             receive.delay,
             transmit.active,
             receive.active,
             transmit.window,
             receive.window,
-            np.ascontiguousarray(visit.weights[:, run]),
+            image,
             self._sampler.table(N_PHASES),
-            out,
+            images.transpose(0, 2, 1)[:, columns],
         )
-        images[visit.images, columns] += out
 
 
-def _plan_passes(
-    acquisition: Acquisition, subsets: npt.NDArray[np.float32], transmits: npt.NDArray[np.int64], foldable: bool
-) -> list[_Pass]:
-    """One pass for all subsets together, or a folded one for each, whichever visits fewer traces.
-
-    Folding adds reciprocal traces with their subset's weights before the sum, so that each subset needs its own.
-    """
-    together = _Pass(
-        np.arange(len(subsets)),
-        pair(acquisition, None, transmits, fold=False),
-        np.ascontiguousarray(subsets[:, transmits]),
+def _joined(each: Sequence[Pairs]) -> Pairs:
+    """Pairs of several images one after the other, as one list."""
+    return Pairs(
+        transmits=np.concatenate([pairs.transmits for pairs in each]),
+        first=np.cumsum(np.concatenate([[0], *(np.diff(pairs.first) for pairs in each)])),
+        element=np.concatenate([pairs.element for pairs in each]),
+        source=np.concatenate([pairs.source for pairs in each]),
+        weight=np.concatenate([pairs.weight for pairs in each]),
     )
-    if not foldable:
-        return [together]
-    folded: list[_Pass] = []
-    for image, weights in enumerate(subsets):
-        active = np.flatnonzero(weights)
-        ones = np.ones((1, len(active)), np.float32)
-        folded.append(_Pass(np.array([image]), pair(acquisition, weights, active, fold=True), ones))
-    return folded if sum(len(p.pairs) for p in folded) <= len(together.pairs) else [together]

@@ -15,6 +15,7 @@ from usbeam import device as devices
 from usbeam.acquisition import Acquisition
 from usbeam.beamforming import subsets
 from usbeam.beamforming.apodization import acceptance
+from usbeam.beamforming.compounding import PARTS_SHARE, Compounding, TransmitImages, cheapest, labelled
 from usbeam.beamforming.das import DelayAndSum
 from usbeam.beamforming.requests import (
     default_grid,
@@ -30,7 +31,7 @@ from usbeam.image import Image
 
 METHODS = ("das",)
 DEFAULT_BUDGET = 400e6
-"""Bytes for one frame and all work on it; more gained no speed on the machines measured."""
+"""Bytes for the work on one frame; more gained no speed on the machines measured."""
 _log = logging.getLogger("usbeam")
 
 
@@ -47,7 +48,8 @@ class Plan:
         ``das``.
     transmits : (n_tx,) or a sequence of such, optional
         Weights of the transmits, one vector per image (see `usbeam.subsets`); all transmits if not given. Several
-        vectors share one pass over the data.
+        images are beamformed one by one or summed from the parts that they share, whichever is predicted to cost less
+        (`usbeam.beamforming.compounding.cheapest`).
     f_number, window
         Receive acceptance (see `usbeam.beamforming.apodization.acceptance`); every angle if not given.
     transmit_f_number, transmit_window
@@ -62,8 +64,8 @@ class Plan:
     device
         ``auto``, ``cpu`` or ``gpu``.
     memory_budget
-        Bytes for a frame, its images, delay tables and prepared traces. The result does not depend on it; below what
-        one frame and image need, the work is done in the smallest pieces.
+        Bytes for the work beside a frame and its images: tables, prepared traces, images of parts. The result does not
+        depend on it; where it is too small, the work is done in the smallest pieces.
 
     Raises
     ------
@@ -118,17 +120,20 @@ class Plan:
         self.interpolation = choose(acquisition, interpolation, upsampling)
         refuse_undersampled(acquisition)
         refuse_huge(self.grid, len(self.weights))
+        self._parts_budget = memory_budget * PARTS_SHARE
+        self._used = np.flatnonzero(np.any(self.weights, axis=0))
         self._beamformer = DelayAndSum(
             acquisition,
             self.grid,
-            self.weights,
+            self._used,
             transmit_window=acceptance(transmit_f_number, transmit_window),
             receive_window=acceptance(f_number, window),
             interpolation=self.interpolation,
             fold=fold,
             sound_speed=speed,
-            memory_budget=memory_budget,
+            memory_budget=memory_budget - self._parts_budget,
         )
+        self._compounding = cheapest(self._beamformer, self.weights, self.grid.size)
         warn_beyond_record(acquisition, self.grid, speed)
         if acquisition.is_half_matrix:
             _log.info("half-matrix recording: the missing traces are taken from their reciprocals")
@@ -142,14 +147,14 @@ class Plan:
             "transmit_window": transmit_window,
             "interpolation": self.interpolation.name,
             "upsampling": self.interpolation.upsampling,
-            "folded": self._beamformer.folded,
             "half_matrix": acquisition.is_half_matrix,
+            **self._way(self._compounding),
         }
 
     @property
-    def n_sums(self) -> int:
-        """Delay-interpolate-accumulate operations for one frame."""
-        return self._beamformer.n_sums
+    def cost(self) -> float:
+        """Predicted work of one frame, in units of delay-and-sum's: one trace at one image point."""
+        return self._compounding.cost(self._beamformer, self.grid.size)
 
     def __call__(self, samples: npt.ArrayLike) -> list[Image]:
         """Image one frame with every subset.
@@ -169,6 +174,52 @@ class Plan:
         BadField
             If the samples have another shape or type than the recording, or are not finite.
         """
+        images = self._data(samples, self._compounding)
+        facts = (self.grid, self.settings, self._source())
+        return [labelled(data, weights, *facts) for data, weights in zip(images, self.weights, strict=True)]
+
+    def transmit_images(self, samples: npt.ArrayLike) -> TransmitImages:
+        """Image one frame with each transmit that the plan uses, for any number of subsets to be made of.
+
+        Parameters
+        ----------
+        samples : (n_tx, n_rx, n_samples)
+            As the plan's own images take them.
+
+        Returns
+        -------
+        TransmitImages
+            8 bytes per transmit and image point.
+
+        Raises
+        ------
+        BadField, TooLarge
+            For samples that the plan refuses, or images that do not fit into the free memory.
+        """
+        refuse_huge(self.grid, len(self._used))
+        each = Compounding(np.eye(self.acquisition.n_tx, dtype=np.float32)[self._used])
+        return TransmitImages(
+            data=self._data(samples, each),
+            transmits=self._used,
+            n_tx=self.acquisition.n_tx,
+            grid=self.grid,
+            settings={**self.settings, **self._way(each), "compounded": True},
+            source=self._source(),
+        )
+
+    def frames(self, indices: Iterable[int] | None = None) -> Iterator[list[Image]]:
+        """Image frames of the plan's own recording one after the other; each is read when its turn comes.
+
+        Parameters
+        ----------
+        indices
+            Which frames; all if not given.
+        """
+        for index in range(self.acquisition.n_frames) if indices is None else indices:
+            yield self(self.acquisition.frame(index))
+
+    def _data(self, samples: npt.ArrayLike, compounding: Compounding) -> npt.NDArray[np.complex64]:
+        """Check a frame and image it."""
         recording = self.acquisition
         frame = np.ascontiguousarray(samples)
         expected = recording.samples.shape[1:]
@@ -187,33 +238,26 @@ class Plan:
             frame = np.add(frame, kind(recording.offset / recording.scale), dtype=kind)
         _say_once_that_kernels_compile()
         with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is reported below, with its place
-            data = self._beamformer(frame)
+            data = compounding.images(self._beamformer, frame, self.grid, self._parts_budget)
         if not np.all(np.isfinite(data)):
             refuse_nonfinite(frame)
         if recording.scale != 1:
             data *= np.float32(recording.scale)
-        return [self._image(image, weights) for image, weights in zip(data, self.weights, strict=True)]
+        return data
 
-    def frames(self, indices: Iterable[int] | None = None) -> Iterator[list[Image]]:
-        """Image frames of the plan's own recording one after the other; each is read when its turn comes.
+    def _way(self, compounding: Compounding) -> dict[str, bool]:
+        """What a user may want to know of how subsets are imaged."""
+        return {"folded": self._beamformer.folds(compounding.parts), "compounded": compounding.mix is not None}
 
-        Parameters
-        ----------
-        indices
-            Which frames; all if not given.
-        """
-        for index in range(self.acquisition.n_frames) if indices is None else indices:
-            yield self(self.acquisition.frame(index))
-
-    def _image(self, data: npt.NDArray[np.complex64], weights: npt.NDArray[np.float32]) -> Image:
+    def _source(self) -> dict[str, str]:
+        """Where the samples come from; a file by its name alone."""
         source: dict[str, str] = {}
         if self.acquisition.path is not None:
             source["file"] = Path(self.acquisition.path).name
         digest = getattr(self.acquisition.samples, "sha256", None)  # readers of files know it
         if digest:
             source["sha256_samples"] = digest
-        settings = {**self.settings, "transmit_weights": [float(w) for w in weights]}
-        return Image(np.ascontiguousarray(data), self.grid, settings=settings, source=source)
+        return source
 
 
 def beamform(

@@ -165,13 +165,13 @@ def _make_das(n_taps):
         receive_active,
         transmit_window,
         receive_window,
-        subsets,
+        image,
         table,
         columns,
         out,
     ):
         n_tx = first.size - 1
-        n_subsets, n_x, n_z = out.shape
+        _, n_x, n_z = out.shape
         n_across = (n_x + columns - 1) // columns
         n_down = (n_z + DEPTHS - 1) // DEPTHS
         for tile in prange(n_across * n_down):
@@ -195,19 +195,18 @@ def _make_das(n_taps):
                                 n_taps,
                                 accumulator[c - c0, (k0 - z0) * n_taps :],
                             )
-                # Neighbouring transmits with equal weights share one reduction of the lanes.
-                if transmit_window is None and event + 1 < n_tx and np.all(subsets[:, event] == subsets[:, event + 1]):
+                # Neighbouring transmits of one image share one reduction of the lanes.
+                if transmit_window is None and event + 1 < n_tx and image[event] == image[event + 1]:
                     continue
-                for c in range(c0, c1):
-                    for k in range(z0, z1):
+                for k in range(z0, z1):
+                    for c in range(c0, c1):
                         value = np.complex64(0)
                         for tap in range((k - z0) * n_taps, (k - z0 + 1) * n_taps):
                             value += accumulator[c - c0, tap]
                             accumulator[c - c0, tap] = 0
                         if transmit_window is not None:
                             value *= transmit_window[t, c, k]
-                        for s in range(n_subsets):
-                            out[s, c, k] += subsets[s, event] * value
+                        out[image[event], c, k] += value
 
     return das
 
@@ -226,13 +225,13 @@ def das(
     receive_active,
     transmit_window,
     receive_window,
-    subsets,
+    image,
     table,
     out,
 ):
-    """Sum traces along delays, for several weightings of the transmits at once.
+    """Sum traces along delays, each transmit into its image.
 
-    ``out[s, x, z] += sum_t subsets[s, t] wt[t, x, z] sum_(p in t) wr[r_p, x, z] trace_p(dt[t, x, z] + dr[r_p, x, z])``
+    ``out[image_t, x, z] += wt[t, x, z] sum_(p in t) wr[r_p, x, z] trace_p(dt[t, x, z] + dr[r_p, x, z])`` for every t
 
     Parameters
     ----------
@@ -250,12 +249,12 @@ def das(
         Depth range of each leg in each column.
     transmit_window, receive_window : float32 like the delays, or None
         Window weights; None is 1.
-    subsets : (n_subsets, n_tx) float32
-        One row of transmit weights per image.
+    image : (n_tx,) int64
+        Which image each transmit adds to; it is cheapest where neighbours share one.
     table : (N_PHASES, n_taps) complex64
         Tap weights for each fraction of a sample; n_taps 1, 2 or 4.
-    out : (n_subsets, n_x, n_z) complex64
-        Added to.
+    out : (n_images, n_x, n_z) complex64
+        Added to; any memory layout.
     """
     _, n_x, n_z = out.shape
     n_down = -(-n_z // DEPTHS)
@@ -272,7 +271,7 @@ def das(
         receive_active,
         transmit_window,
         receive_window,
-        subsets,
+        image,
         table.reshape(-1),
         columns,
         out,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from usbeam.checks import Floats
 from usbeam.errors import ConfigError
 
 _SHAPES = {"boxcar": (0.0, 0.0), "hann": (1.0, 0.0), "hamming": (1.0, 0.08), "tukey": (0.5, 0.0)}
@@ -39,6 +40,15 @@ class Window:
     def unlimited(self) -> bool:
         """Whether every angle counts in full."""
         return self.max_sine > 1
+
+    def weight(self, sine: Floats) -> Floats:
+        """The window's value at sin(angle) >= 0."""
+        if self.unlimited:
+            return np.ones_like(sine)
+        relative = sine / self.max_sine
+        fall = np.clip((relative - (1 - self.taper)) / max(self.taper, 1e-12), 0, 1)
+        shape = self.pedestal + (1 - self.pedestal) * (0.5 + 0.5 * np.cos(np.pi * fall))
+        return np.where(relative <= 1, shape if self.taper else 1.0, 0.0)
 
     @property
     def tapered(self) -> bool:

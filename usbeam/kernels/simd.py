@@ -1,9 +1,10 @@
-"""One Numba intrinsic: add the interpolated value of a complex trace to an accumulator, as a few vector instructions.
+"""Two Numba intrinsics: read a signal between its samples, and its transpose, as a few vector instructions each.
 
-LLVM turns a gather loop over single floats into scalar code on most processors. The taps of one interpolation are
-neighbours in memory, though: a complex64 trace read at sample i gives ``re[i] im[i] re[i+1] im[i+1] ...`` in one
-load. The intrinsic multiplies those lanes with a row of complex tap weights and adds them, lane by lane, to an
-accumulator of the same width; the lanes of one pixel are summed only once, after the whole receive aperture.
+LLVM turns a gather or scatter loop over single floats into scalar code on most processors. The taps of one
+interpolation are neighbours in memory, though: a complex64 trace read at sample i gives ``re[i] im[i] re[i+1] im[i+1]
+...`` in one load. `accumulate_taps` multiplies those lanes with a row of complex tap weights and adds them, lane by
+lane, to an accumulator of the same width; the lanes of one pixel are summed only once, after the whole receive
+aperture. `spread_taps` adds four values to neighbouring cells of a grid in the same way.
 """
 
 # Numba's extension interface and llvmlite carry no types.
@@ -90,3 +91,40 @@ def accumulate_taps(typing_context, accumulator, target, trace, sample, table, r
 
     index = types.int64
     return types.void(accumulator, index, trace, index, table, index, types.float32, n_taps), generate
+
+
+@intrinsic
+def spread_taps(typing_context, cells, cell, values, value, table, row, n_values, n_taps):
+    """``cells[n_values (cell + k) + j] += table[row + k] * values[value + j]``, k < n_taps, j < n_values.
+
+    Parameters
+    ----------
+    cells, values, table : 1-D contiguous float32
+        Grid cells of some numbers each, values to spread, tap weights. No bound is checked here.
+    cell, value, row : int64
+        First element of each (the first counts cells).
+    n_values, n_taps : literal int
+        2 or 4 values; any number of taps.
+    """
+    if not (isinstance(n_values, types.IntegerLiteral) and isinstance(n_taps, types.IntegerLiteral)):
+        return None
+    width = n_values.literal_value
+
+    def generate(context, builder, signature, arguments):
+        array, at = signature.args, arguments
+
+        def plus(index, constant):
+            return builder.add(index, ir.Constant(index.type, constant))
+
+        spread = _load(builder, _lanes(context, builder, array[2], at[2], at[3], width))
+        # One store per cell: a wider one across several cells would stall the next load of any of them.
+        for k in range(n_taps.literal_value):
+            first = builder.mul(plus(at[1], k), ir.Constant(at[1].type, width))
+            pointer = _lanes(context, builder, array[0], at[0], first, width)
+            tap = _load(builder, _lanes(context, builder, array[4], at[4], plus(at[5], k), 1))
+            product = builder.fmul(spread, _shuffle(builder, tap, [0] * width), flags=_CONTRACT)
+            builder.store(builder.fadd(_load(builder, pointer), product, flags=_CONTRACT), pointer).align = 4
+        return context.get_dummy_value()
+
+    index = types.int64
+    return types.void(cells, index, values, index, table, index, n_values, n_taps), generate

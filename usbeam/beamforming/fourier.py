@@ -1,0 +1,211 @@
+"""The wavenumber algorithm: an image from the spectra of all traces, for any subset of transmitters.
+
+Where each element fires alone, with k = omega / c and kz(q) = sqrt(k^2 - q^2),
+
+    I(x, z) = sum_omega sum_kt sum_kr Q(kt, kr, omega) V(kt) V(kr) exp(i (kt + kr) x + i (kz(kt) + kz(kr)) z)
+    Q(kt, kr, omega) = sum_s W[s] sum_r S_sr(omega) exp(-i kt x_s - i kr x_r)
+
+and where plane waves are sent out, kt = k sin(angle) and kz(kt) = k cos(angle) are given and Q is a transform over
+receivers only. V is a leg's window over sin(angle) = q / k, times sqrt(2 pi / (k cos^3)) and, on the image, sqrt(z): by
+stationary phase that is the delay-and-sum of that leg with unit gain. With weighting ``adjoint``, V is the window
+alone: the adjoint of the angular-spectrum model, in which what is far or oblique counts less.
+
+The sum over omega at fixed (kt, kr) visits irregular values of kz; it is gridded (`usbeam.beamforming.gridding`). Only
+positive frequencies of the pass-band are used, so the image is analytic. The lateral period L = (largest distance
+across between an image point and an element) + (depth times tangent of the widest accepted angle) keeps periodic copies
+of the aperture out of the accepted cone. Where the pitch exceeds half a wavelength, Q repeats itself, and the grating
+lobes equal those of delay-and-sum.
+
+References
+----------
+Hunter, Drinkwater, Wilcox 2008, IEEE Trans. UFFC 55(11):2450 (full matrix); Garcia et al. 2013, IEEE Trans. UFFC
+60(8):1853 (plane waves).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usbeam.acquisition import Acquisition
+from usbeam.beamforming.apodization import Window
+from usbeam.beamforming.delays import receive_legs, transmit_legs
+from usbeam.beamforming.gridding import Gridding
+from usbeam.beamforming.line import Line, depth_step, line_of, wave_kind
+from usbeam.beamforming.spectra import Spectra, pass_band
+from usbeam.beamforming.traces import Pairs, pair, same_timing
+from usbeam.beamforming.waves import FullMatrix, Geometry, PlaneWaves
+from usbeam.checks import Floats
+from usbeam.errors import ConfigError
+from usbeam.grid import Grid
+
+WEIGHTINGS = ("das", "adjoint")
+WIDEST = 0.95
+"""Largest sine that can be accepted: the lateral period grows with the tangent."""
+DEFAULT_BUDGET = 1e9
+
+
+class Fourier:
+    """The geometry of one recording, grid and set of subsets.
+
+    Parameters
+    ----------
+    acquisition
+        The recording; only its header is read here.
+    grid
+        Image points: uniform in depth, anything across.
+    subsets : (n_subsets, n_tx) float32
+        Transmit weights, one row per image.
+    transmit_window, receive_window
+        Acceptance of the two legs, at most `WIDEST`. Plane waves have no transmit window.
+    weighting
+        ``das`` or ``adjoint``.
+    sound_speed
+        [m/s].
+    band
+        First and last frequency [Hz]; the -22 dB points of the probe's band if not given.
+    memory_budget
+        Bytes for spectra, tables and cells.
+    taps, oversampling, period
+        Of the gridding; lateral period [m], by the rule above if not given.
+
+    Attributes
+    ----------
+    band : tuple of float
+        In use [Hz].
+    period : float
+        In use [m].
+    folded : bool
+        Whether reciprocal traces are added before they are transformed.
+    n_sums : int
+        Values that are spread over the kz grid per frame.
+
+    Raises
+    ------
+    GeometryError, ConfigError
+        For what has no exact form (`usbeam.beamforming.line`), and for windows without an edge.
+    """
+
+    def __init__(
+        self,
+        acquisition: Acquisition,
+        grid: Grid,
+        subsets: npt.NDArray[np.float32],
+        *,
+        transmit_window: Window,
+        receive_window: Window,
+        weighting: str = "das",
+        sound_speed: float,
+        band: tuple[float, float] | None = None,
+        memory_budget: float = DEFAULT_BUDGET,
+        taps: int = 4,
+        oversampling: float = 1.5,
+        period: float | None = None,
+    ) -> None:
+        from usbeam.kernels.lane_fft import fast_length, stages
+
+        if weighting not in WEIGHTINGS:
+            raise ConfigError(
+                "unknown weighting", location="weighting", expected=" or ".join(WEIGHTINGS), found=weighting
+            )
+        kind, line = wave_kind(acquisition), line_of(acquisition)
+        step = depth_step(grid, acquisition.wavelength)
+        windows = (transmit_window, receive_window) if kind == "element" else (receive_window,)
+        _refuse_wide(windows)
+        self._grid = grid
+        self.band = pass_band(acquisition, band)
+        x, z = grid.x - line.origin, grid.z - line.depth
+        across = max(abs(edge - end) for edge in (grid.x.min(), grid.x.max()) for end in line.ends)
+        deepest = max(float(z.max()), step)
+        widest = max(window.max_sine for window in windows)
+        wanted = across + deepest * widest / np.sqrt(1 - widest**2) if period is None else period
+        n_period = fast_length(int(np.ceil(wanted / line.pitch)))
+        self.period = n_period * line.pitch
+        self._stages = stages(n_period)
+        self._gridding = Gridding(len(z), step, taps, oversampling)
+
+        shift, direction = _reference(acquisition, line, sound_speed)
+        # The longest way back: at the widest angle, or from the far end of the line.
+        ways = [min(deepest / np.sqrt(1 - window.max_sine**2), np.hypot(across, deepest)) for window in windows]
+        first = max(float(z.min()), 0.0)
+        travel = np.array([len(windows) * first, sum(ways)])
+        if direction is not None:  # a plane wave reaches each image point once
+            corners = (
+                np.multiply.outer(direction[:, 0], x[[0, -1]])[..., None]
+                + np.multiply.outer(direction[:, 2], [first, deepest])[:, None]
+            )
+            travel += np.array([corners.min(), corners.max()])
+        self._spectra = Spectra(acquisition, shift, self.band, (travel[0] / sound_speed, travel[1] / sound_speed))
+        geometry = Geometry(
+            slot=line.slot,
+            pitch=line.pitch,
+            period=n_period,
+            k=2 * np.pi * self._spectra.frequencies / sound_speed,
+            depth=float(z[self._gridding.center]),
+            gridding=self._gridding,
+            weighting=weighting,
+        )
+        if direction is None:
+            fires = acquisition.transmits.element_index
+            self._waves = FullMatrix(geometry, (transmit_window, receive_window), fires)
+        else:
+            self._waves = PlaneWaves(geometry, receive_window, direction)
+        self._lateral = np.exp(1j * np.multiply.outer(x, self._waves.lateral)).astype(np.complex64)
+        spread = np.maximum(z, 0) ** (self._waves.n_legs / 2) if weighting == "das" else np.ones_like(z)
+        self._spread = spread.astype(np.float32)
+        self.folded = kind == "element" and transmit_window == receive_window and same_timing(acquisition)
+        self._pairs = [pair(acquisition, row, np.flatnonzero(row), fold=self.folded) for row in subsets]
+        self.n_sums = len(subsets) * self._waves.n_values(slice(None))
+        self._divide(memory_budget)
+
+    def _divide(self, budget: float) -> None:
+        """Half of the budget for spectra and tables (runs of blocks), half for workers."""
+        from numba import get_num_threads
+
+        n_blocks = len(self._spectra.frequencies)
+        most = max(self._pairs, key=len)
+        per_block = 128 * len(most) + sum(table.nbytes for table in self._waves.tables(slice(0, 1)))
+        length = int(np.clip(budget / 2 // per_block, 1, n_blocks))
+        self._runs = [slice(start, min(start + length, n_blocks)) for start in range(0, n_blocks, length)]
+        per_worker = self._waves.bytes_per_worker(len(most.transmits))
+        self._n_workers = int(np.clip(budget / 2 // per_worker, 1, min(get_num_threads(), length)))
+        self._kept = self._waves.tables(self._runs[0]) if len(self._runs) == 1 else None
+
+    def __call__(self, frame: npt.NDArray[Any]) -> npt.NDArray[np.complex64]:
+        """Images ``(n_subsets, n_z, n_x)`` of one frame ``(n_tx, n_rx, n_samples)``."""
+        return np.stack([self._image(frame, pairs) for pairs in self._pairs]).transpose(0, 2, 1)
+
+    def _image(self, frame: npt.NDArray[Any], pairs: Pairs) -> npt.NDArray[np.complex64]:
+        """``(n_x, n_z)``."""
+        cells = np.zeros((self._n_workers, *self._waves.cells_shape), np.float32)
+        for run in self._runs:
+            spectrum = self._spectra(frame, pairs, run)
+            tables = self._waves.tables(run) if self._kept is None else self._kept
+            self._waves.grid(spectrum, pairs, tables, self._stages, cells)
+        waves = self._lateral @ self._waves.rows(cells)
+        return self._gridding.depths(waves, self._waves.lowest) * self._spread
+
+
+def _reference(acquisition: Acquisition, line: Line, sound_speed: float) -> tuple[Floats, Floats | None]:
+    """Seconds from sample 0 to when a transmit passes its reference place, and directions of plane waves.
+
+    The place is the element that fires, or for a plane wave the line's first.
+    """
+    legs = transmit_legs(acquisition, np.arange(acquisition.n_tx), sound_speed)
+    shift = legs.time + receive_legs(acquisition, np.array([0])).time
+    if wave_kind(acquisition) == "element":
+        return shift, None
+    return shift + legs.axis @ np.array([line.origin, 0.0, line.depth]) / sound_speed, legs.axis
+
+
+def _refuse_wide(windows: tuple[Window, ...]) -> None:
+    for window, name in zip(reversed(windows), ("f_number", "transmit_f_number"), strict=False):
+        if not 0 < window.max_sine <= WIDEST:
+            raise ConfigError(
+                "Fourier beamforming needs a limited angle",
+                location=name,
+                expected=f"sin(angle) at most {WIDEST}, that is an f-number of 0.17 or more",
+                found=f"sin(angle) {window.max_sine:g}",
+            )

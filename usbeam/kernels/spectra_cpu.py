@@ -1,0 +1,120 @@
+"""Spectra of traces on the CPU, sixteen or thirty-two traces at a time, and only the bins in the pass-band (Numba)."""
+
+# Kernel bodies are typed by Numba when they compile.
+# pyright: basic
+
+from __future__ import annotations
+
+import numpy as np
+from numba import get_num_threads, njit, prange
+
+from usbeam.kernels.conventions import NUMBA_OPTIONS
+from usbeam.kernels.lane_fft import transform
+from usbeam.kernels.lanes import ELEMENT, N_LANES, load, store, transpose
+
+
+@njit(parallel=True, **NUMBA_OPTIONS)
+def spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft, radices, twiddles, out):
+    """Spectra of weighted sums of traces, in blocks of sixteen frequencies.
+
+    Parameters
+    ----------
+    rows : (n_rows, n_samples) float32, int16 or complex64
+        Traces as recorded.
+    source, weight : (n_pairs, 2) int64, float32
+        Rows to add, and their weights; a second row below 0 is none.
+    owner : (n_pairs,) int64
+        Transmit of each pair, for the two parameters that follow.
+    first_sample : (n_tx,) int64
+        Sample that comes first in the transform, may be negative; what lies outside the record is 0.
+    factor : (n_tx, n_blocks, 32) float32
+        Complex lane elements that multiply each spectrum: time shift, scale, 0 outside the pass-band.
+    first_bin : int
+        Bin of the first frequency; negative ones count from the end.
+    n_fft : int
+        Length of the transform.
+    radices, twiddles
+        From `lane_fft.stages(n_fft)`.
+    out : (n_blocks, n_pairs, 32) float32
+        Complex lane elements, filled.
+    """
+    is_complex = np.iscomplexobj(rows)
+    n_pairs = source.shape[0]
+    # Two real traces share one complex transform.
+    per_group = N_LANES if is_complex else 2 * N_LANES
+    n_groups = (n_pairs + per_group - 1) // per_group
+    length = (n_fft + N_LANES - 1) // N_LANES * N_LANES
+    n_threads = get_num_threads()
+    for thread in prange(n_threads):
+        data = np.empty(length * ELEMENT, np.float32)
+        work = np.empty(length * ELEMENT, np.float32)
+        tile = np.empty(N_LANES * 2 * ELEMENT, np.float32)
+        for group in range(thread, n_groups, n_threads):
+            begin = group * per_group
+            count = min(per_group, n_pairs - begin)
+            work[:] = 0
+            for lane in range(count):
+                p = begin + lane
+                _sum_traces(rows, source[p], weight[p], first_sample[owner[p]], n_fft, work, lane * length, length)
+            for part in (0, N_LANES):
+                for k in range(0, length, N_LANES):
+                    transpose(work, part * length + k, length, data, k * ELEMENT + part, ELEMENT)
+            result = transform(data[: n_fft * ELEMENT], work[: n_fft * ELEMENT], radices, twiddles)
+            for block in range(out.shape[0]):
+                _split(result, n_fft, first_bin + block * N_LANES, is_complex, tile)
+                for lane in range(count):
+                    p = begin + lane
+                    at = lane * N_LANES
+                    xr, xi = load(tile, at), load(tile, at + N_LANES * ELEMENT)
+                    f = factor[owner[p], block]
+                    fr, fi = load(f, 0), load(f, N_LANES)
+                    store(out[block, p], 0, xr * fr - xi * fi)
+                    store(out[block, p], N_LANES, xr * fi + xi * fr)
+
+
+@njit(**NUMBA_OPTIONS)
+def _sum_traces(rows, source, weight, start, n_fft, out, at, length):
+    """Weighted sum of one or two traces, real parts from ``out[at]`` on, imaginary parts sixteen rows further."""
+    a, b = source
+    low, high = max(0, -start), min(n_fft, rows.shape[1] - start)
+    if b < 0:
+        for k in range(low, high):
+            out[at + k] = weight[0] * rows[a, start + k].real
+    else:
+        for k in range(low, high):
+            out[at + k] = weight[0] * rows[a, start + k].real + weight[1] * rows[b, start + k].real
+    if np.iscomplexobj(rows):
+        at += N_LANES * length
+        for k in range(low, high):
+            out[at + k] = weight[0] * rows[a, start + k].imag
+            if b >= 0:
+                out[at + k] += weight[1] * rows[b, start + k].imag
+
+
+@njit(**NUMBA_OPTIONS)
+def _split(result, n_fft, first_bin, is_complex, tile):
+    """Sixteen bins of each trace: ``tile[part, trace, bin]``, 32 traces with room for 16 complex ones.
+
+    Where two real traces were transformed as one complex signal, its Hermitian part is the spectrum of the first, its
+    anti-Hermitian part that of the second.
+    """
+    half = np.float32(0.5)
+    rows = np.empty(4 * N_LANES * N_LANES, np.float32)
+    step = N_LANES * N_LANES
+    for w in range(N_LANES):
+        bin_ = (first_bin + w) % n_fft
+        at, to = bin_ * ELEMENT, w * N_LANES
+        zr, zi = load(result, at), load(result, at + N_LANES)
+        if is_complex:
+            store(rows, to, zr)
+            store(rows, to + step, zi)
+        else:
+            at = (n_fft - bin_) % n_fft * ELEMENT
+            yr, yi = load(result, at), load(result, at + N_LANES)
+            store(rows, to, half * (zr + yr))
+            store(rows, to + step, half * (zi - yi))
+            store(rows, to + 2 * step, half * (zi + yi))
+            store(rows, to + 3 * step, half * (yr - zr))
+    for trace, part in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        source = (2 * trace + part) * step
+        transpose(rows, source, N_LANES, tile, (2 * part + trace) * step, N_LANES)

@@ -44,11 +44,12 @@ from usbeam.grid import Grid
 WEIGHTINGS = ("das", "adjoint")
 WIDEST = 0.95
 """Largest sine that can be accepted: the lateral period grows with the tangent."""
-DEFAULT_BUDGET = 1e9
+VALUE_COST, SAMPLE_COST = 2.5, 1.5
+"""Work of one value that is spread over the kz grid, and of one sample that is transformed."""
 
 
 class Fourier:
-    """The geometry of one recording, grid and set of subsets.
+    """The geometry of one recording and grid.
 
     Parameters
     ----------
@@ -56,8 +57,6 @@ class Fourier:
         The recording; only its header is read here.
     grid
         Image points: uniform in depth, anything across.
-    subsets : (n_subsets, n_tx) float32
-        Transmit weights, one row per image.
     transmit_window, receive_window
         Acceptance of the two legs, at most `WIDEST`. Plane waves have no transmit window.
     weighting
@@ -77,10 +76,6 @@ class Fourier:
         In use [Hz].
     period : float
         In use [m].
-    folded : bool
-        Whether reciprocal traces are added before they are transformed.
-    n_sums : int
-        Values that are spread over the kz grid per frame.
 
     Raises
     ------
@@ -92,14 +87,13 @@ class Fourier:
         self,
         acquisition: Acquisition,
         grid: Grid,
-        subsets: npt.NDArray[np.float32],
         *,
         transmit_window: Window,
         receive_window: Window,
         weighting: str = "das",
         sound_speed: float,
         band: tuple[float, float] | None = None,
-        memory_budget: float = DEFAULT_BUDGET,
+        memory_budget: float = 1e9,
         taps: int = 4,
         oversampling: float = 1.5,
         period: float | None = None,
@@ -114,7 +108,7 @@ class Fourier:
         step = depth_step(grid, acquisition.wavelength)
         windows = (transmit_window, receive_window) if kind == "element" else (receive_window,)
         _refuse_wide(windows)
-        self._grid = grid
+        self._acquisition = acquisition
         self.band = pass_band(acquisition, band)
         x, z = grid.x - line.origin, grid.z - line.depth
         across = max(abs(edge - end) for edge in (grid.x.min(), grid.x.max()) for end in line.ends)
@@ -155,37 +149,59 @@ class Fourier:
         self._lateral = np.exp(1j * np.multiply.outer(x, self._waves.lateral)).astype(np.complex64)
         spread = np.maximum(z, 0) ** (self._waves.n_legs / 2) if weighting == "das" else np.ones_like(z)
         self._spread = spread.astype(np.float32)
-        self.folded = kind == "element" and transmit_window == receive_window and same_timing(acquisition)
-        self._pairs = [pair(acquisition, row, np.flatnonzero(row), fold=self.folded) for row in subsets]
-        self.n_sums = len(subsets) * self._waves.n_values(slice(None))
+        self._folds = kind == "element" and transmit_window == receive_window and same_timing(acquisition)
         self._divide(memory_budget)
 
     def _divide(self, budget: float) -> None:
         """Half of the budget for spectra and tables (runs of blocks), half for workers."""
         from numba import get_num_threads
 
-        n_blocks = len(self._spectra.frequencies)
-        most = max(self._pairs, key=len)
-        per_block = 128 * len(most) + sum(table.nbytes for table in self._waves.tables(slice(0, 1)))
+        n_tx, n_blocks = self._acquisition.n_tx, len(self._spectra.frequencies)
+        tables = sum(table.nbytes for table in self._waves.tables(slice(0, 1)))
+        per_block = 128 * n_tx * self._acquisition.n_rx + tables
         length = int(np.clip(budget / 2 // per_block, 1, n_blocks))
         self._runs = [slice(start, min(start + length, n_blocks)) for start in range(0, n_blocks, length)]
-        per_worker = self._waves.bytes_per_worker(len(most.transmits))
-        self._n_workers = int(np.clip(budget / 2 // per_worker, 1, min(get_num_threads(), length)))
+        most = int(budget / 2 // self._waves.bytes_per_worker(n_tx))
+        self._n_workers = int(np.clip(most, 1, min(get_num_threads(), length)))
         self._kept = self._waves.tables(self._runs[0]) if len(self._runs) == 1 else None
 
-    def __call__(self, frame: npt.NDArray[Any]) -> npt.NDArray[np.complex64]:
-        """Images ``(n_subsets, n_z, n_x)`` of one frame ``(n_tx, n_rx, n_samples)``."""
-        return np.stack([self._image(frame, pairs) for pairs in self._pairs]).transpose(0, 2, 1)
+    def folds(self, subsets: npt.NDArray[np.float32]) -> bool:
+        """Whether reciprocal traces of any of these subsets are added before they are transformed."""
+        return self._folds and bool(np.any(np.count_nonzero(subsets, axis=1) > 1))
 
-    def _image(self, frame: npt.NDArray[Any], pairs: Pairs) -> npt.NDArray[np.complex64]:
-        """``(n_x, n_z)``."""
-        cells = np.zeros((self._n_workers, *self._waves.cells_shape), np.float32)
-        for run in self._runs:
-            spectrum = self._spectra(frame, pairs, run)
-            tables = self._waves.tables(run) if self._kept is None else self._kept
-            self._waves.grid(spectrum, pairs, tables, self._stages, cells)
-        waves = self._lateral @ self._waves.rows(cells)
-        return self._gridding.depths(waves, self._waves.lowest) * self._spread
+    def cost(self, subsets: npt.NDArray[np.float32]) -> float:
+        """Work of these images, in units of delay-and-sum's: one trace at one image point.
+
+        Each image costs the same for any number of transmits, except for the transforms of its traces over time, which
+        are the smaller part.
+        """
+        n_traces = np.count_nonzero(subsets) * self._acquisition.n_rx
+        return VALUE_COST * len(subsets) * self._waves.n_values + SAMPLE_COST * n_traces * self._spectra.n_fft
+
+    def __call__(self, frame: npt.NDArray[Any], subsets: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
+        """Images ``(n_subsets, n_z, n_x)`` of one frame ``(n_tx, n_rx, n_samples)``, contiguous.
+
+        Parameters
+        ----------
+        frame
+            As recorded.
+        subsets : (n_subsets, n_tx)
+            Transmit weights, one row per image.
+        """
+        images = np.empty((len(subsets), len(self._spread), len(self._lateral)), np.complex64)
+        for image, weights in zip(images, subsets, strict=True):
+            pairs = pair(self._acquisition, weights, np.flatnonzero(weights), fold=self._folds)
+            cells = np.zeros((self._n_workers, *self._waves.cells_shape), np.float32)
+            for run in self._runs:
+                self._add_run(frame, pairs, run, cells)
+            waves = self._lateral @ self._waves.rows(cells)
+            image[:] = (self._gridding.depths(waves, self._waves.lowest) * self._spread).T
+        return images
+
+    def _add_run(self, frame: npt.NDArray[Any], pairs: Pairs, run: slice, cells: npt.NDArray[np.float32]) -> None:
+        """Transform the traces over a run of frequencies and grid them; the spectra are gone when this returns."""
+        tables = self._waves.tables(run) if self._kept is None else self._kept
+        self._waves.grid(self._spectra(frame, pairs, run), pairs, tables, self._stages, cells)
 
 
 def _reference(acquisition: Acquisition, line: Line, sound_speed: float) -> tuple[Floats, Floats | None]:

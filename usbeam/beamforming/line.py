@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usbeam.acquisition import Acquisition
+from usbeam.checks import Floats
 from usbeam.errors import GeometryError
 from usbeam.grid import Grid
 
@@ -60,7 +61,7 @@ def line_of(acquisition: Acquisition) -> Line:
     )
     upright = np.abs(probe.normals - np.array([0.0, 0.0, 1.0])).max() < 1e-3
     _refuse(acquisition, not upright, "elements are tilted", probe.normals[0], location="probe/normals")
-    steps = np.diff(np.sort(x))
+    steps: Floats = np.diff(np.sort(x))
     pitch = float(np.median(steps)) if len(steps) else wavelength / 2
     _refuse(acquisition, pitch <= allowed, "elements lie on top of each other", f"{pitch:g} m apart")
     slot = np.round((x - x.min()) / pitch).astype(np.int64)

@@ -81,6 +81,8 @@ class Spectra:
     ----------
     frequencies : (n_blocks, 16)
         In blocks [Hz]. Past the band the last is repeated, and its spectrum is 0.
+    n_fft : int
+        Length of the transforms over time.
     """
 
     def __init__(
@@ -92,24 +94,24 @@ class Spectra:
         rate, mixed = acquisition.sampling_frequency, acquisition.demodulation_frequency
         margin = _MARGIN / (band[1] - band[0])
         earliest, latest = travel[0] - margin, travel[1] + margin
-        self._n_fft = fast_length(int(np.ceil((latest - earliest) * rate)) + 1)
-        self._stages = stages(self._n_fft)
-        low = max(int(np.ceil((band[0] - mixed) * self._n_fft / rate)), -self._n_fft + 1 if mixed else 1)
-        high = int(np.floor((band[1] - mixed) * self._n_fft / rate))
+        self.n_fft = fast_length(int(np.ceil((latest - earliest) * rate)) + 1)
+        self._stages = stages(self.n_fft)
+        low = max(int(np.ceil((band[0] - mixed) * self.n_fft / rate)), -self.n_fft + 1 if mixed else 1)
+        high = int(np.floor((band[1] - mixed) * self.n_fft / rate))
         if acquisition.kind == "rf":
-            high = min(high, (self._n_fft - 1) // 2)
+            high = min(high, (self.n_fft - 1) // 2)
         count = max(1, high - low + 1)  # a band narrower than a bin still has one
         n_blocks = -(-count // N_LANES)
         bins = np.minimum(low + np.arange(n_blocks * N_LANES), low + count - 1)
         self._first_bin = low
-        self.frequencies = (mixed + bins * rate / self._n_fft).reshape(n_blocks, N_LANES)
+        self.frequencies = (mixed + bins * rate / self.n_fft).reshape(n_blocks, N_LANES)
         # Each transmit's first sample in the transform, and the travel time that it holds.
         self._first_sample = np.floor((earliest + shift) * rate).astype(np.int64)
         begins = self._first_sample / rate - shift
         phase = -np.multiply.outer(begins, self.frequencies)
         if mixed:  # mixing is undone with the time after the trigger
             phase += (mixed * (np.asarray(acquisition.start_time) + self._first_sample / rate))[:, None, None]
-        gain = np.where(np.arange(n_blocks * N_LANES) < count, 1, 0) / self._n_fft
+        gain = np.where(np.arange(n_blocks * N_LANES) < count, 1, 0) / self.n_fft
         if acquisition.kind == "rf":  # negative frequencies are left out: the signal becomes analytic
             gain = 2 * gain
         factor = gain.reshape(n_blocks, N_LANES) * np.exp(2j * np.pi * (phase % 1.0))
@@ -144,7 +146,7 @@ class Spectra:
             self._first_sample,
             factor,
             self._first_bin + blocks.start * (factor.shape[2] // 2),
-            self._n_fft,
+            self.n_fft,
             *self._stages,
             out,
         )

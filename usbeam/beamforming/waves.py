@@ -62,11 +62,16 @@ class Geometry:
 
     def leg(self, window: Window, q: Floats, k: Floats, kz: Floats, phase: Floats) -> npt.NDArray[np.float32]:
         """Weight and phase of a leg with lateral wavenumbers `q`, as complex lane elements (last axis 32)."""
-        value = window.weight(np.abs(q / k)) / (self.period * self.pitch) * np.exp(1j * phase)
+        size = window.weight(np.abs(q / k)) / (self.period * self.pitch)
         if self.weighting == "das":
-            # Unit gain at the stationary point, and its constant phase.
-            value = value * np.sqrt(2 * np.pi * k**2 / kz**3) * np.exp(0.25j * np.pi)
-        return np.concatenate([value.real, value.imag], axis=-1).astype(np.float32)
+            size = size * np.sqrt(2 * np.pi * k**2 / kz**3)
+        # The constant phase is that of a stationary point.
+        return _complex_lanes(size, phase + np.pi / 4)
+
+
+def _complex_lanes(size: Floats, phase: Floats) -> npt.NDArray[np.float32]:
+    """``size * exp(i phase)`` as complex lane elements: sixteen real parts, then sixteen imaginary parts."""
+    return np.concatenate([size * np.cos(phase), size * np.sin(phase)], axis=-1).astype(np.float32)
 
 
 class FullMatrix:
@@ -92,7 +97,7 @@ class FullMatrix:
         sines = np.array([window.max_sine for window in windows])
         self._widest = float(sines.max())
         self._reach = np.floor(geometry.k[:, -1:] * sines / geometry.dk).astype(np.int64)
-        self._q = np.arange(int(self._reach.max()) + 1)[:, None] * geometry.dk
+        self._q: Floats = np.arange(int(self._reach.max()) + 1.0)[:, None] * geometry.dk
         # The highest wave is the one that runs straight down, the lowest the most oblique.
         oblique = geometry.k[:, 0] * np.sqrt(1 - ((1 + self._widest) / 2) ** 2)
         straight = geometry.k[:, -1]
@@ -110,11 +115,12 @@ class FullMatrix:
     @property
     def lateral(self) -> Floats:
         """Lateral wavenumber of each row [rad/m]."""
-        return np.arange(1 - self._n_n, self._n_n) * self._geometry.dk
+        return np.arange(1.0 - self._n_n, self._n_n) * self._geometry.dk
 
-    def n_values(self, blocks: slice) -> int:
-        """Values that are spread over cells."""
-        return int(np.sum(16 * np.prod(2 * self._reach[blocks] + 1, axis=1)))
+    @property
+    def n_values(self) -> int:
+        """Values that are spread over cells for one image."""
+        return int(np.sum(16 * np.prod(2 * self._reach + 1, axis=1)))
 
     def bytes_per_worker(self, n_tx: int) -> int:
         """Room for a block's spectrum, and cells."""
@@ -133,10 +139,10 @@ class FullMatrix:
 
     def grid(self, spectrum: npt.NDArray[np.float32], pairs: Pairs, tables: Any, stages: Any, cells: Cells) -> None:
         """Add the spectra of some pairs, in some blocks, to the cells."""
-        from usbeam.kernels.fourier_cpu import full_matrix
+        from usbeam.kernels import fourier_cpu
 
         geometry = self._geometry
-        full_matrix(geometry.gridding.n_taps)(
+        fourier_cpu.full_matrix(geometry.gridding.n_taps)(
             spectrum,
             pairs.first,
             geometry.slot[pairs.element],
@@ -180,7 +186,7 @@ class PlaneWaves:
         start = np.ceil((edges.min(axis=0) - width) / geometry.dk)
         stop = np.floor((edges.max(axis=0) + width) / geometry.dk) + 1
         half = int(max(-start.min(), stop.max() - 1))
-        self._n = np.arange(-half, half + 1)
+        self._n: Floats = np.arange(-half, half + 1.0)
         self._rows = np.stack([start, stop], axis=-1).astype(np.int64) + half
         widest = np.sqrt(1 - ((1 + window.max_sine) / 2) ** 2)
         low, high = direction[:, 2].min() + widest, direction[:, 2].max() + 1
@@ -199,9 +205,10 @@ class PlaneWaves:
         """Lateral wavenumber of each row [rad/m]."""
         return self._n * self._geometry.dk
 
-    def n_values(self, blocks: slice) -> int:
-        """Values that are spread over cells."""
-        return int(16 * np.sum(np.diff(self._rows[blocks], axis=-1)))
+    @property
+    def n_values(self) -> int:
+        """Values that are spread over cells for one image."""
+        return int(16 * np.sum(np.diff(self._rows, axis=-1)))
 
     def bytes_per_worker(self, n_tx: int) -> int:
         """Room for a trace's spectrum, and cells."""
@@ -217,18 +224,17 @@ class PlaneWaves:
         kz = receive + k * self._direction[:, 2, None, None]
         leg = geometry.leg(self._window, q, k, receive, kz * geometry.depth)
         height = geometry.gridding.cells(kz) - self._lowest[blocks, None, None, None]
-        turn = np.exp(1j * across[:, :, 0] * geometry.pitch)
-        turns = np.concatenate([turn.real, turn.imag], axis=-1).astype(np.float32)
+        turns = _complex_lanes(np.ones(1), across[:, :, 0] * geometry.pitch)
         return turns, self._rows[blocks], leg, height.astype(np.float32), self._lowest[blocks] - self.lowest
 
     def grid(self, spectrum: npt.NDArray[np.float32], pairs: Pairs, tables: Any, stages: Any, cells: Cells) -> None:
         """Add the spectra of some pairs, in some blocks, to the cells."""
-        from usbeam.kernels.fourier_cpu import plane_waves
+        from usbeam.kernels import fourier_cpu
 
         geometry = self._geometry
         turn, rows, leg, height, lowest = tables
         chosen = pairs.transmits
-        plane_waves(geometry.gridding.n_taps)(
+        fourier_cpu.plane_waves(geometry.gridding.n_taps)(
             spectrum,
             pairs.first,
             geometry.slot[pairs.element],

@@ -15,6 +15,7 @@ wavenumbers m dk in a block.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
@@ -99,7 +100,7 @@ def _double_spectrum(spectrum, offset, first, receive_slot, transmit_slot, reach
 
 
 @functools.cache
-def full_matrix(n_taps):
+def full_matrix(n_taps) -> Any:
     """The kernel `grid_full_matrix` for a number of taps.
 
     ``grid_full_matrix(spectrum, first, receive_slot, transmit_slot, reach, transmit_leg, receive_leg, height, lowest,
@@ -214,7 +215,7 @@ def full_matrix(n_taps):
 
 
 @functools.cache
-def plane_waves(n_taps):
+def plane_waves(n_taps) -> Any:
     """The kernel `grid_plane_waves` for a number of taps.
 
     ``grid_plane_waves(spectrum, first, receive_slot, transmit, turn, rows, leg, height, lowest, period, radices,

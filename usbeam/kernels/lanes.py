@@ -19,7 +19,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core.extending import intrinsic, models, overload, register_model
+from numba.core import extending
+from numba.core.extending import models, overload, register_model
 from numba.np import arrayobj
 
 N_LANES = 16
@@ -29,6 +30,7 @@ ELEMENT = 2 * N_LANES
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, N_LANES)
 _CONTRACT = ("contract",)
+intrinsic: Any = extending.intrinsic  # callers do not pass the first parameter, which type checkers cannot know
 
 
 class LanesType(types.Type):
@@ -130,7 +132,8 @@ def store_interleaved(typing_context, array, index, values):
             merged = [_shuffle(builder, merged[i], merged[i + half], order) for i in range(half)]
             width *= 2
         (value,) = merged
-        _store(builder, value, _pointer(context, builder, signature.args[0], *arguments[:2], value.type))
+        array, at = arguments[:2]
+        _store(builder, value, _pointer(context, builder, signature.args[0], array, at, value.type))
         return context.get_dummy_value()
 
     return types.void(array, types.int64, values), generate

@@ -12,14 +12,17 @@ aperture. `spread_taps` adds four values to neighbouring cells of a grid in the 
 
 from __future__ import annotations
 
+from typing import Any
+
 from llvmlite import ir
 from numba import types
-from numba.core.extending import intrinsic  # pyright: ignore[reportMissingImports]
+from numba.core import extending
 from numba.np import arrayobj
 
 _FLOAT = ir.FloatType()
 _INDEX = ir.IntType(64)
 _CONTRACT = ("contract",)
+intrinsic: Any = extending.intrinsic  # callers do not pass the first parameter, which type checkers cannot know
 
 
 def _lanes(context, builder, array_type, array, index, n_lanes):

@@ -40,9 +40,9 @@ from usbeam.image import Image
 Weights = npt.NDArray[np.float32]
 Complex = npt.NDArray[np.complex64]
 
-PRODUCT_COST, PART_COST = 0.15, 3.0
+PRODUCT_COST, PART_COST = 0.1, 5.0
 """Operations per point of adding a part to an image, and of writing and reading a part's image."""
-PARTS_SHARE = 0.25
+PARTS_SHARE = 0.125
 """Of the memory budget, for images of parts."""
 _BATCH_BYTES = 32e6
 """Of the images made by one matrix product: enough that its threads are started rarely."""

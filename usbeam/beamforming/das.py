@@ -31,7 +31,7 @@ from usbeam.grid import Grid
 from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES, N_PHASES
 
 _BATCH = 512
-"""Traces that are transformed together: few enough to stay near the cache, enough to share among threads."""
+"""Traces that are transformed together at most: few enough to stay near the cache, enough to share among threads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,8 @@ class DelayAndSum:
         self._blocks = [slice(start, min(start + columns, n_x)) for start in range(0, n_x, columns)]
         signals = max(0, int((work - columns * per_column) // trace))
         # However small the budget, one transmit and one column at a time always work.
-        self._most_pairs = max(1, signals - 3 * _BATCH if signals > 4 * _BATCH else signals // 4)
+        self._batch = max(1, min(_BATCH, signals // 8))
+        self._most_pairs = max(1, signals - 3 * self._batch)
         self._kept: tuple[_Tables, _Tables] | None = None
 
     def tables(self, columns: slice) -> tuple[_Tables, _Tables]:
@@ -208,10 +209,41 @@ class DelayAndSum:
         image = np.repeat(np.arange(len(each)), [len(pairs.transmits) for pairs in each])
         pairs = _joined(each)
         for run in pairs.chunks(self._most_pairs):
-            traces = self._traces(frame, pairs, run)
-            for columns in self._blocks:
-                self._add(traces, pairs, run, columns, image[run], images)
+            self._add_run(frame, pairs, run, image[run], images)
         return images
+
+    def _add_run(
+        self,
+        frame: npt.NDArray[Any],
+        pairs: Pairs,
+        run: slice,
+        image: npt.NDArray[np.int64],
+        images: npt.NDArray[np.complex64],
+    ) -> None:
+        """Prepare the traces of a run of transmits and add them everywhere; the traces are gone when this returns."""
+        from usbeam.kernels import das_cpu
+
+        traces = self._traces(frame, pairs, run)
+        first = pairs.first[run.start : run.stop + 1] - pairs.first[run.start]
+        receive_row = self._receive_row[pairs.element[pairs.first[run.start] : pairs.first[run.stop]]]
+        for columns in self._blocks:
+            transmit, receive = self.tables(columns)
+            das_cpu.das(
+                traces,
+                receive_row,
+                first,
+                self._transmit_row[pairs.transmits[run]],
+                transmit.delay,
+                receive.delay,
+                transmit.active,
+                receive.active,
+                transmit.window,
+                receive.window,
+                image,
+                self._sampler.table(N_PHASES),
+                images.transpose(0, 2, 1)[:, columns],
+            )
+            del transmit, receive  # before the next block's tables are made
 
     def _traces(self, frame: npt.NDArray[Any], pairs: Pairs, run: slice) -> npt.NDArray[np.complex64]:
         """Analytic traces of a run of transmits, in batches."""
@@ -220,41 +252,11 @@ class DelayAndSum:
         first = pairs.first[run.start : run.stop + 1]
         owners = np.repeat(pairs.transmits[run], np.diff(first))
         traces = np.empty((len(owners), self._sampler.n_samples), np.complex64)
-        for start in range(0, len(owners), _BATCH):
-            stop = min(start + _BATCH, len(owners))
+        for start in range(0, len(owners), self._batch):
+            stop = min(start + self._batch, len(owners))
             recorded = pairs.traces(frame, slice(int(first[0]) + start, int(first[0]) + stop))
             traces[start:stop] = self._sampler.analytic(recorded, owners[start:stop], get_num_threads())
         return traces
-
-    def _add(
-        self,
-        traces: npt.NDArray[np.complex64],
-        pairs: Pairs,
-        run: slice,
-        columns: slice,
-        image: npt.NDArray[np.int64],
-        images: npt.NDArray[np.complex64],
-    ) -> None:
-        """Add prepared traces to a block of image columns; its tables are gone when this returns, unless kept."""
-        from usbeam.kernels import das_cpu
-
-        transmit, receive = self.tables(columns)
-        first = pairs.first[run.start : run.stop + 1]
-        das_cpu.das(
-            traces,
-            self._receive_row[pairs.element[first[0] : first[-1]]],
-            first - first[0],
-            self._transmit_row[pairs.transmits[run]],
-            transmit.delay,
-            receive.delay,
-            transmit.active,
-            receive.active,
-            transmit.window,
-            receive.window,
-            image,
-            self._sampler.table(N_PHASES),
-            images.transpose(0, 2, 1)[:, columns],
-        )
 
 
 def _joined(each: Sequence[Pairs]) -> Pairs:

@@ -198,8 +198,8 @@ def _make_das(n_taps):
                 # Neighbouring transmits of one image share one reduction of the lanes.
                 if transmit_window is None and event + 1 < n_tx and image[event] == image[event + 1]:
                     continue
-                for k in range(z0, z1):
-                    for c in range(c0, c1):
+                for c in range(c0, c1):
+                    for k in range(z0, z1):
                         value = np.complex64(0)
                         for tap in range((k - z0) * n_taps, (k - z0 + 1) * n_taps):
                             value += accumulator[c - c0, tap]

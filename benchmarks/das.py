@@ -122,8 +122,8 @@ def settings_rows(repeats: int) -> list[dict[str, Any]]:
     for name, options in choices.items():
         plan = ub.Plan(data, points, **options)
         seconds = float(np.median(run_seconds(lambda plan=plan: plan(frame), repeats)))
-        chosen = plan.interpolation
-        label = f"{name} ({chosen.name} x{chosen.upsampling})" if name.startswith("default") else name
+        chosen = plan.settings
+        label = f"{name} ({chosen['interpolation']} x{chosen['upsampling']})" if name.startswith("default") else name
         rows.append({"setting": label, "seconds": seconds, "error_db": error_db(plan(frame)[0].data, fine.data)})
     after = plain(analytic), plain(real)
     rows[:0] = [

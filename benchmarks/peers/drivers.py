@@ -209,10 +209,10 @@ def usbeam(rf: np.ndarray, **settings: object) -> Driver:
     plan = ub.Plan(
         acquisition, ub.Grid(work.X, work.Z), method="das", transmits=ub.subsets.all(acquisition), **settings
     )
-    chosen = plan.interpolation
+    read = f"{plan.settings['interpolation']}, upsampling {plan.settings['upsampling']}"
     return Driver(
         version("usbeam"),
-        f"raw RF to image, analytic signal included ({chosen.name}, upsampling {chosen.upsampling})",
+        f"raw RF to image, analytic signal included ({read})",
         lambda: plan(acquisition.frame(0))[0].data,
     )
 

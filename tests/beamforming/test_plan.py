@@ -182,7 +182,7 @@ def test_an_image_remembers_how_it_was_made(matrix: ub.Acquisition) -> None:
         assert image.settings["f_number"] == 1.5
         assert image.settings["window"] == "hann"
         assert image.settings["sound_speed"] == SPEED
-        assert image.settings["interpolation"] == plan.interpolation.name
+        assert image.settings["interpolation"] == plan.settings["interpolation"]
         assert image.settings["device"] == plan.device
     assert low.settings["transmit_weights"] == [1.0] + [0.0] * 14 + [1.0]
     assert high.settings["transmit_weights"] == [1.0] * 16

@@ -33,12 +33,12 @@ from usbeam.acquisition import Acquisition
 from usbeam.beamforming.apodization import Window
 from usbeam.beamforming.delays import receive_legs, transmit_legs
 from usbeam.beamforming.gridding import Gridding
-from usbeam.beamforming.line import Line, depth_step, line_of, wave_kind
+from usbeam.beamforming.line import HINT, Line, depth_step, line_of, wave_kind
 from usbeam.beamforming.spectra import Spectra, pass_band
 from usbeam.beamforming.traces import Pairs, pair, same_timing
 from usbeam.beamforming.waves import FullMatrix, Geometry, PlaneWaves
 from usbeam.checks import Floats
-from usbeam.errors import ConfigError
+from usbeam.errors import ConfigError, GeometryError
 from usbeam.grid import Grid
 
 WEIGHTINGS = ("das", "adjoint")
@@ -65,6 +65,8 @@ class Fourier:
         [m/s].
     band
         First and last frequency [Hz]; the -22 dB points of the probe's band if not given.
+    fold
+        Add reciprocal traces before they are transformed, where that is exact.
     memory_budget
         Bytes for spectra, tables and cells.
     taps, oversampling, period
@@ -93,9 +95,10 @@ class Fourier:
         weighting: str = "das",
         sound_speed: float,
         band: tuple[float, float] | None = None,
+        fold: bool = True,
         memory_budget: float = 1e9,
         taps: int = 4,
-        oversampling: float = 1.5,
+        oversampling: float = 2.0,
         period: float | None = None,
     ) -> None:
         from usbeam.kernels.lane_fft import fast_length, stages
@@ -111,6 +114,15 @@ class Fourier:
         self._acquisition = acquisition
         self.band = pass_band(acquisition, band)
         x, z = grid.x - line.origin, grid.z - line.depth
+        if z.min() < -step:
+            raise GeometryError(
+                "image points behind the array",
+                path=acquisition.path,
+                location="grid.z",
+                expected=f"at least {line.depth:g} m",
+                found=f"{grid.z.min():g} m",
+                hint=HINT,
+            )
         across = max(abs(edge - end) for edge in (grid.x.min(), grid.x.max()) for end in line.ends)
         deepest = max(float(z.max()), step)
         widest = max(window.max_sine for window in windows)
@@ -149,7 +161,7 @@ class Fourier:
         self._lateral = np.exp(1j * np.multiply.outer(x, self._waves.lateral)).astype(np.complex64)
         spread = np.maximum(z, 0) ** (self._waves.n_legs / 2) if weighting == "das" else np.ones_like(z)
         self._spread = spread.astype(np.float32)
-        self._folds = kind == "element" and transmit_window == receive_window and same_timing(acquisition)
+        self._folds = fold and kind == "element" and transmit_window == receive_window and same_timing(acquisition)
         self._divide(memory_budget)
 
     def _divide(self, budget: float) -> None:

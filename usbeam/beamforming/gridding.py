@@ -2,7 +2,8 @@
 
 A sum over waves of any height u (kz in steps of the kz grid) is wanted at uniform depths. Each wave is spread over the
 few nearest steps with a Kaiser-Bessel window, an inverse FFT goes to depth, and division by the window's own transform
-undoes the spreading. With 4 taps and a grid 1.5 times finer than the depths require the error is below -55 dB.
+undoes the spreading. With 4 taps the error is about -62 dB on a grid 1.5 times finer than the depths require and -75 dB
+on one twice as fine; the finer grid costs nothing but a longer FFT.
 
 References
 ----------

@@ -17,11 +17,16 @@ from usbeam.beamforming import subsets
 from usbeam.beamforming.apodization import acceptance
 from usbeam.beamforming.compounding import PARTS_SHARE, Compounding, TransmitImages, cheapest, labelled
 from usbeam.beamforming.das import DelayAndSum
+from usbeam.beamforming.fourier import Fourier
 from usbeam.beamforming.requests import (
+    FOURIER_WINDOW,
+    Acceptance,
     default_grid,
+    fourier_acceptance,
     refuse_huge,
     refuse_nonfinite,
     refuse_undersampled,
+    refuse_window_without_axis,
     warn_beyond_record,
 )
 from usbeam.beamforming.sampling import choose
@@ -29,7 +34,7 @@ from usbeam.errors import BadField, ConfigError
 from usbeam.grid import Grid
 from usbeam.image import Image
 
-METHODS = ("das",)
+METHODS = ("das", "fourier")
 DEFAULT_BUDGET = 400e6
 """Bytes for the work on one frame; more gained no speed on the machines measured."""
 _log = logging.getLogger("usbeam")
@@ -45,18 +50,26 @@ class Plan:
     grid : Grid, optional
         Image points; `usbeam.beamforming.requests.default_grid` if not given.
     method
-        ``das``.
+        ``das``, delay-and-sum for any geometry, or ``fourier``, the wavenumber algorithm for uniform linear arrays:
+        elements that fire alone, or plane waves. `docs/beamforming.md` says when to take which.
     transmits : (n_tx,) or a sequence of such, optional
         Weights of the transmits, one vector per image (see `usbeam.subsets`); all transmits if not given. Several
         images are beamformed one by one or summed from the parts that they share, whichever is predicted to cost less
         (`usbeam.beamforming.compounding.cheapest`).
     f_number, window
-        Receive acceptance (see `usbeam.beamforming.apodization.acceptance`); every angle if not given.
+        Receive acceptance (see `usbeam.beamforming.apodization.acceptance`). Not given: every angle by delay-and-sum;
+        by Fourier, which needs a limit, what the elements hear well
+        (`usbeam.beamforming.requests.fourier_acceptance`).
     transmit_f_number, transmit_window
-        Transmit acceptance. A narrow one leaves blind triangles in images from few transmitters.
+        Transmit acceptance; if not given, every angle, and by Fourier nearly every one. A narrow one leaves blind
+        triangles in images from few transmitters.
     interpolation, upsampling
-        ``nearest``, ``linear`` or ``cubic``, on samples refined by a whole factor. What is not given is chosen: the
-        cheapest that is predicted to stay 40 dB below the signal (`usbeam.beamforming.sampling.choose`).
+        Of delay-and-sum: ``nearest``, ``linear`` or ``cubic``, on samples refined by a whole factor. What is not given
+        is chosen: the cheapest that is predicted to stay 40 dB below the signal
+        (`usbeam.beamforming.sampling.choose`).
+    weighting, band
+        Of Fourier: ``das`` for the amplitudes of delay-and-sum (if not given) or ``adjoint``, and first and last
+        frequency [Hz] (`usbeam.beamforming.fourier`, `usbeam.beamforming.spectra.pass_band`).
     fold
         Add reciprocal traces first, where that is exact: about half the work for a full matrix.
     sound_speed
@@ -94,11 +107,13 @@ class Plan:
         method: str = "das",
         transmits: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
         f_number: float | None = None,
-        window: str = "boxcar",
+        window: str | None = None,
         transmit_f_number: float | None = None,
-        transmit_window: str = "boxcar",
+        transmit_window: str | None = None,
         interpolation: str | None = None,
         upsampling: int | None = None,
+        weighting: str | None = None,
+        band: tuple[float, float] | None = None,
         fold: bool = True,
         sound_speed: float | None = None,
         device: str = "auto",
@@ -117,22 +132,37 @@ class Plan:
         self.grid = default_grid(acquisition) if grid is None else grid
         self.device = devices.resolve(device)
         self.weights = _weight_matrix(transmits, acquisition)
-        self.interpolation = choose(acquisition, interpolation, upsampling)
         refuse_undersampled(acquisition)
         refuse_huge(self.grid, len(self.weights))
+        transmit = Acceptance(transmit_f_number, transmit_window or "boxcar")
+        receive = Acceptance(f_number, window or "boxcar")
+        if method == "fourier":
+            wide, heard = fourier_acceptance(acquisition)
+            transmit = wide if transmit_f_number is None else Acceptance(transmit_f_number, FOURIER_WINDOW)
+            receive = heard if f_number is None else Acceptance(f_number, FOURIER_WINDOW)
+            transmit = transmit._replace(window=transmit_window or transmit.window)
+            receive = receive._replace(window=window or receive.window)
         self._parts_budget = memory_budget * PARTS_SHARE
         self._used = np.flatnonzero(np.any(self.weights, axis=0))
-        self._beamformer = DelayAndSum(
-            acquisition,
-            self.grid,
-            self._used,
-            transmit_window=acceptance(transmit_f_number, transmit_window),
-            receive_window=acceptance(f_number, window),
-            interpolation=self.interpolation,
-            fold=fold,
-            sound_speed=speed,
-            memory_budget=memory_budget - self._parts_budget,
-        )
+        shared: dict[str, Any] = {
+            "transmit_window": acceptance(*transmit),
+            "receive_window": acceptance(*receive),
+            "sound_speed": speed,
+            "fold": fold,
+            "memory_budget": memory_budget - self._parts_budget,
+        }
+        refuse_window_without_axis(acquisition, shared["transmit_window"])
+        chosen: dict[str, Any]
+        if method == "das":
+            _refuse_options(method, weighting=weighting, band=band)
+            read = choose(acquisition, interpolation, upsampling)
+            self._beamformer = DelayAndSum(acquisition, self.grid, self._used, interpolation=read, **shared)
+            chosen = {"interpolation": read.name, "upsampling": read.upsampling}
+        else:
+            _refuse_options(method, interpolation=interpolation, upsampling=upsampling)
+            weighting = weighting or "das"
+            self._beamformer = Fourier(acquisition, self.grid, weighting=weighting, band=band, **shared)
+            chosen = {"weighting": weighting, "band": list(self._beamformer.band)}
         self._compounding = cheapest(self._beamformer, self.weights, self.grid.size)
         warn_beyond_record(acquisition, self.grid, speed)
         if acquisition.is_half_matrix:
@@ -141,12 +171,11 @@ class Plan:
             "method": method,
             "device": self.device,
             "sound_speed": speed,
-            "f_number": f_number,
-            "window": window,
-            "transmit_f_number": transmit_f_number,
-            "transmit_window": transmit_window,
-            "interpolation": self.interpolation.name,
-            "upsampling": self.interpolation.upsampling,
+            "f_number": receive.f_number,
+            "window": receive.window,
+            "transmit_f_number": transmit.f_number,
+            "transmit_window": transmit.window,
+            **chosen,
             "half_matrix": acquisition.is_half_matrix,
             **self._way(self._compounding),
         }
@@ -302,6 +331,15 @@ def _weight_matrix(transmits: Any, acquisition: Acquisition) -> npt.NDArray[np.f
         raise ConfigError("no transmit is selected", location="transmits", expected="at least one subset")
     vectors = rows if np.ndim(rows[0]) == 1 else [rows]
     return np.stack([subsets.check(row, acquisition) for row in vectors])
+
+
+def _refuse_options(method: str, **options: object) -> None:
+    """Options that only the other method has."""
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(
+                f"method {method} has no such option", location=name, found=value, hint=f"leave {name} out"
+            )
 
 
 @functools.cache

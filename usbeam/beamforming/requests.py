@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from usbeam.acquisition import Acquisition
-from usbeam.errors import BadField, ConfigError, TooLarge
+from usbeam.beamforming.apodization import Window
+from usbeam.checks import Floats
+from usbeam.errors import BadField, ConfigError, GeometryError, TooLarge
 from usbeam.grid import Grid
+
+FOURIER_WINDOW = "tukey:0.3"
+"""For an f-number without a window: a sharper edge in angle spreads further across the image."""
+_WIDE_SINE = 0.9
 
 
 def default_grid(acquisition: Acquisition) -> Grid:
@@ -32,6 +38,37 @@ def default_grid(acquisition: Acquisition) -> Grid:
     return Grid.spaced(x=(left, right), z=(top, bottom), spacing=(wavelength / 4, wavelength / 2))
 
 
+class Acceptance(NamedTuple):
+    """F-number and window of one leg, as `usbeam.beamforming.apodization.acceptance` takes them."""
+
+    f_number: float | None
+    window: str
+
+
+def fourier_acceptance(acquisition: Acquisition) -> tuple[Acceptance, Acceptance]:
+    """Transmit and receive acceptance where none is given: the Fourier beamformer cannot accept every angle.
+
+    On receive it tapers off around the angle at which an element's response, sinc(width sin / wavelength) cos, falls
+    to half: what comes from further aside is mostly noise. On transmit it is nearly everything, sin 0.9: a narrow
+    transmit window leaves blind triangles in the images of few transmitters. Plane waves have no angle to limit.
+    """
+    probe = acquisition.probe
+    steps: Floats = np.diff(np.sort(probe.element_positions[:, 0]))
+    width = probe.element_width or (float(np.median(steps)) if len(steps) else acquisition.wavelength / 2)
+    sine = np.linspace(0, 1, 1001)
+    response = np.abs(np.sinc(width / acquisition.wavelength * sine)) * np.sqrt(1 - sine**2)
+    half = float(sine[np.argmax(response < 0.5)])
+    # The receive window falls over the outer 30 %, so that it is at half, too, at 85 % of its width.
+    receive = Acceptance(_f_number(min(half / 0.85, _WIDE_SINE)), FOURIER_WINDOW)
+    single = set(acquisition.transmits.kind) == {"element"}
+    return Acceptance(_f_number(_WIDE_SINE), "tukey:0.15") if single else Acceptance(None, "boxcar"), receive
+
+
+def _f_number(sine: float) -> float:
+    """That accepts angles up to this sine."""
+    return 0.5 * float(np.sqrt(1 / sine**2 - 1))
+
+
 def refuse_undersampled(acquisition: Acquisition) -> None:
     """RF whose carrier lies above half the sampling frequency has no carrier to delay."""
     probe = acquisition.probe
@@ -43,6 +80,17 @@ def refuse_undersampled(acquisition: Acquisition) -> None:
             expected=f"more than {2 * probe.center_frequency:g} Hz",
             found=f"{acquisition.sampling_frequency:g} Hz",
             hint="demodulate it first: the mapping importer does with demodulate = true",
+        )
+
+
+def refuse_window_without_axis(acquisition: Acquisition, window: Window) -> None:
+    """A transmit acceptance where a transmit has no one direction that angles could be counted from."""
+    kinds = sorted(set(acquisition.transmits.kind) & {"plane", "custom"})
+    if kinds and not window.unlimited:
+        raise GeometryError(
+            f"a transmit of kind {kinds[0]} has no angle to limit",
+            location="transmit_f_number",
+            hint="limit the receive aperture instead (f_number), or leave transmit_f_number out",
         )
 
 

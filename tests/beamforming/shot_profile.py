@@ -46,7 +46,8 @@ def kernel(
     weighting: str,
 ) -> np.ndarray:
     """K from each element to each point of a row: ``(n_x, n_elements)``."""
-    used = np.abs(kx) < k * min(window.max_sine, 1)
+    inside = np.flatnonzero(np.abs(kx) < k * window.max_sine)
+    used = slice(inside[0], inside[-1] + 1)
     kz = np.sqrt(k**2 - kx[used] ** 2)
     phase = np.exp(1j * (kz * depth + np.pi / 4))
     period = 2 * np.pi / (kx[1] - kx[0])

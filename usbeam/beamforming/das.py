@@ -241,7 +241,8 @@ class DelayAndSum:
                 receive.window,
                 image,
                 self._sampler.table(N_PHASES),
-                images.transpose(0, 2, 1)[:, columns],
+                columns.start,
+                images,
             )
             del transmit, receive  # before the next block's tables are made
 

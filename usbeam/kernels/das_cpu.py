@@ -168,10 +168,11 @@ def _make_das(n_taps):
         image,
         table,
         columns,
+        column,
         out,
     ):
         n_tx = first.size - 1
-        _, n_x, n_z = out.shape
+        _, n_x, n_z = transmit_delay.shape
         n_across = (n_x + columns - 1) // columns
         n_down = (n_z + DEPTHS - 1) // DEPTHS
         for tile in prange(n_across * n_down):
@@ -206,7 +207,7 @@ def _make_das(n_taps):
                             accumulator[c - c0, tap] = 0
                         if transmit_window is not None:
                             value *= transmit_window[t, c, k]
-                        out[image[event], c, k] += value
+                        out[image[event], k, column + c] += value
 
     return das
 
@@ -227,11 +228,12 @@ def das(
     receive_window,
     image,
     table,
+    column,
     out,
 ):
     """Sum traces along delays, each transmit into its image.
 
-    ``out[image_t, x, z] += wt[t, x, z] sum_(p in t) wr[r_p, x, z] trace_p(dt[t, x, z] + dr[r_p, x, z])`` for every t
+    ``out[image_t, z, column + x] += wt[t, x, z] sum_(p in t) wr[r_p, x, z] trace_p(dt[t, x, z] + dr[r_p, x, z])``
 
     Parameters
     ----------
@@ -253,10 +255,12 @@ def das(
         Which image each transmit adds to; it is cheapest where neighbours share one.
     table : (N_PHASES, n_taps) complex64
         Tap weights for each fraction of a sample; n_taps 1, 2 or 4.
-    out : (n_images, n_x, n_z) complex64
-        Added to; any memory layout.
+    column : int
+        Where the legs' n_x columns begin in the images.
+    out : (n_images, n_z, at least column + n_x) complex64
+        Added to.
     """
-    _, n_x, n_z = out.shape
+    _, n_x, n_z = transmit_delay.shape
     n_down = -(-n_z // DEPTHS)
     # Narrower tiles where there are many threads, so that each has two at least.
     columns = min(MOST_COLUMNS, max(4, n_x * n_down // (2 * get_num_threads())))
@@ -274,5 +278,6 @@ def das(
         image,
         table.reshape(-1),
         columns,
+        column,
         out,
     )

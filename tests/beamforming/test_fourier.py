@@ -260,12 +260,12 @@ def test_contrast_of_a_cyst_equals_that_of_delay_and_sum(speckle, case):
     assert contrast(fourier(speckle, grid, case)) == pytest.approx(contrast(das(speckle, grid, case)), rel=0.02)
 
 
-def test_default_band_is_the_pulse_down_to_22_db(field):
+def test_default_band_is_the_pulse_down_to_40_db(field):
     array = fine_probe(64, bandwidth=0.65)
     recording = record(ub.Transmits.elements(array), array, points=TARGETS, depth=(14e-3, 26e-3))
     case = CASES["64"]
     band = beamformer(recording, field, case, band=None).band
-    half = 0.65 / 2 * 5e6 * np.sqrt(22 / (20 * np.log10(2)))
+    half = 0.65 / 2 * 5e6 * np.sqrt(40 / (20 * np.log10(2)))
     np.testing.assert_allclose(band, (5e6 - half, 5e6 + half), rtol=0.01)
     # Delay-and-sum of what lies within the band. What the filter spreads beyond the record is cut off.
     samples, n = np.asarray(recording.samples), recording.n_samples

@@ -64,7 +64,7 @@ class Fourier:
     sound_speed
         [m/s].
     band
-        First and last frequency [Hz]; the -22 dB points of the probe's band if not given.
+        First and last frequency [Hz]; the -40 dB points of the probe's band if not given.
     fold
         Add reciprocal traces before they are transformed, where that is exact.
     memory_budget

@@ -61,7 +61,7 @@ def fourier_acceptance(acquisition: Acquisition) -> tuple[Acceptance, Acceptance
     # The receive window falls over the outer 30 %, so that it is at half, too, at 85 % of its width.
     receive = Acceptance(_f_number(min(half / 0.85, _WIDE_SINE)), FOURIER_WINDOW)
     single = set(acquisition.transmits.kind) == {"element"}
-    return Acceptance(_f_number(_WIDE_SINE), "tukey:0.15") if single else Acceptance(None, "boxcar"), receive
+    return Acceptance(_f_number(_WIDE_SINE), "tukey:0.1") if single else Acceptance(None, "boxcar"), receive
 
 
 def _f_number(sine: float) -> float:

@@ -13,8 +13,8 @@ from usbeam.beamforming.traces import Pairs
 from usbeam.checks import Floats
 from usbeam.errors import ConfigError
 
-EDGE_DB = 22.0
-"""The default pass-band ends where a Gaussian pulse has fallen by so much."""
+EDGE_DB = 40.0
+"""The default pass-band ends where a Gaussian pulse has fallen by so much: what is cut off rings no louder."""
 _LOWEST = 0.05
 """Lowest frequency of the default pass-band, in units of the centre frequency."""
 _MARGIN = 4.0
@@ -29,7 +29,7 @@ def pass_band(acquisition: Acquisition, band: tuple[float, float] | None) -> tup
     acquisition
         Gives centre frequency, bandwidth and what the sampling can hold.
     band
-        What the user asks for; the -22 dB points of the probe's band if None.
+        What the user asks for; the -40 dB points of the probe's band if None.
 
     Raises
     ------

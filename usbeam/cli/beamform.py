@@ -27,7 +27,7 @@ def beamform(
     bare_png: Annotated[
         Path | None, typer.Option(help="Also write the bare 8-bit pixels, spacing in metadata.")
     ] = None,
-    method: Annotated[str, typer.Option(help="das.")] = "das",
+    method: Annotated[str, typer.Option(help="das or fourier.")] = "das",
     transmits: Annotated[
         str,
         typer.Option(help="all | first:N | last:N | every:N | center:N | ends:N | index:0,31 | random:N@SEED."),
@@ -37,11 +37,15 @@ def beamform(
     shape: Annotated[str | None, typer.Option(help="Points in depth and across, 620x256.")] = None,
     spacing: Annotated[str | None, typer.Option(help="Step of both axes, 0.1mm.")] = None,
     f_number: Annotated[float | None, typer.Option(help="Limit the receive aperture: depth over width.")] = None,
-    window: Annotated[str, typer.Option(help="Receive window: boxcar, hann, hamming, tukey[:0.5].")] = "boxcar",
+    window: Annotated[str | None, typer.Option(help="Receive window: boxcar, hann, hamming, tukey[:0.5].")] = None,
     transmit_f_number: Annotated[float | None, typer.Option(help="Limit the transmit aperture.")] = None,
-    transmit_window: Annotated[str, typer.Option(help="Transmit window.")] = "boxcar",
-    interpolation: Annotated[str | None, typer.Option(help="nearest, linear or cubic; chosen if not given.")] = None,
-    upsampling: Annotated[int | None, typer.Option(help="Refine samples first; chosen if not given.")] = None,
+    transmit_window: Annotated[str | None, typer.Option(help="Transmit window.")] = None,
+    interpolation: Annotated[
+        str | None, typer.Option(help="Of das: nearest, linear or cubic; chosen if not given.")
+    ] = None,
+    upsampling: Annotated[int | None, typer.Option(help="Of das: refine samples first; chosen if not given.")] = None,
+    weighting: Annotated[str | None, typer.Option(help="Of fourier: das or adjoint; das if not given.")] = None,
+    band: Annotated[str | None, typer.Option(help="Of fourier: 3MHz:9MHz; the probe's if not given.")] = None,
     sound_speed: Annotated[str | None, typer.Option(help="Instead of the recording's, 1540 or 1.54mm/us.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     frames: Annotated[str, typer.Option(help="One frame, or several as START:STOP; each its own file.")] = "0",
@@ -59,7 +63,7 @@ def beamform(
     from usbeam import io
     from usbeam.io.atomic import check_output
     from usbeam.kernels.conventions import CACHE
-    from usbeam.units import parse_quantity
+    from usbeam.units import parse_quantity, parse_range
 
     start = time.perf_counter()
     _check_outputs({"--output": output, "--png": png, "--bare-png": bare_png}, dynamic_range)
@@ -82,6 +86,8 @@ def beamform(
         transmit_window=transmit_window,
         interpolation=interpolation,
         upsampling=upsampling,
+        weighting=weighting,
+        band=None if band is None else parse_range(band, "frequency"),
         sound_speed=None if sound_speed is None else parse_quantity(sound_speed, "speed"),
         device=device,
     )

@@ -10,22 +10,27 @@ import typer
 
 from usbeam.cli.common import Json, result, say
 
-BENCHMARKS = ("das",)
+BENCHMARKS = ("das", "compounding")
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="das.")] = "das",
+    what: Annotated[str, typer.Argument(help="das or compounding.")] = "das",
     repeats: Annotated[int, typer.Option(help="Runs of each row; the median is printed.", min=1)] = 7,
+    figure: Annotated[Path | None, typer.Option(help="Draw the result (PNG); compounding only.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure speed, accuracy and memory on this machine; takes about two minutes."""
+    """Measure speed, accuracy and memory on this machine; takes some minutes."""
     from usbeam.errors import ConfigError
 
     if what not in BENCHMARKS:
         raise ConfigError("no such benchmark", location="bench", expected=", ".join(BENCHMARKS), found=what)
     module = _load(what)
+    if figure is not None and not hasattr(module, "draw"):
+        raise ConfigError("this benchmark has no figure", location="--figure", found=what)
     say("measuring; other work on this machine spoils the numbers")
     found = module.run(repeats)
+    if figure is not None:
+        module.draw(found, figure)
     result(found, as_json, module.report(found))
 
 

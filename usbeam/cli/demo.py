@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from usbeam.simulate import Phantom
 
 WIDTH, DEPTH = (-10e-3, 10e-3), (5e-3, 35e-3)
+METHODS = {"das": "delay-and-sum", "fourier": "Fourier"}
+COUNTS = ("2", "all")
 
 
 def demo(
@@ -25,7 +27,7 @@ def demo(
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Simulate recordings, beamform them with 2 and with all transmitters, and leave the pictures."""
+    """Simulate recordings, beamform them with 2 and with all transmitters, by both methods, and leave the pictures."""
     import time
 
     import usbeam as ub
@@ -37,7 +39,8 @@ def demo(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileAccessError("cannot make the folder", path=out, found=error.strerror) from error
-    names = [f"{name}{ending}" for name in ("points", "cysts") for ending in (".h5", "_2.h5", "_all.h5", ".png")]
+    endings = [".h5", ".png", *(f"_{count}_{method}.h5" for method in METHODS for count in COUNTS)]
+    names = [f"{name}{ending}" for name in ("points", "cysts") for ending in endings]
     for name in names:
         check_output(out / name, overwrite=settings.overwrite)
     probe = ub.Probe.linear(96, 0.2e-3, 7.5e6, bandwidth=0.65, element_width=0.18e-3, name="demo array")
@@ -49,13 +52,14 @@ def demo(
     say("the first images also compile the kernels, some ten seconds")
     for name, phantom in phantoms.items():
         recording = _record(phantom, probe, out / f"{name}.h5")
-        few, all_ = _beamform(recording)
-        few.save(out / f"{name}_2.h5", overwrite=settings.overwrite)
-        all_.save(out / f"{name}_all.h5", overwrite=settings.overwrite)
-        _draw(few, all_, out / f"{name}.png")
+        images = {method: _beamform(recording, method) for method in METHODS}
+        for method, pair in images.items():
+            for count, image in zip(COUNTS, pair, strict=True):
+                image.save(out / f"{name}_{count}_{method}.h5", overwrite=settings.overwrite)
+        _draw(images, out / f"{name}.png")
     seconds = time.perf_counter() - start
     lines = [
-        f"{out / 'points.png'}: points from 2 and from {probe.n_elements} transmitters",
+        f"{out / 'points.png'}: points from 2 and from {probe.n_elements} transmitters, by delay-and-sum and Fourier",
         f"{out / 'cysts.png'}: cysts in speckle, the same",
         f"{out / 'points.h5'}, {out / 'cysts.h5'}: the recordings; try: usbeam info {out / 'cysts.h5'}",
         f"{seconds:.0f} s",
@@ -82,19 +86,30 @@ def _record(phantom: Phantom, probe: Probe, path: Path) -> Acquisition:
     return ub.load(path)
 
 
-def _beamform(recording: Acquisition) -> list[Image]:
-    """The images of the two outermost transmitters and of all, in one plan."""
+def _beamform(recording: Acquisition, method: str) -> list[Image]:
+    """The images of the two outermost transmitters and of all, in one plan with the same angles for both methods."""
     import usbeam as ub
 
     grid = ub.Grid.linear(x=WIDTH, z=DEPTH, shape=(600, 200))
     subsets: list[Any] = [ub.subsets.ends(recording, 2), ub.subsets.all(recording)]
-    plan = ub.Plan(recording, grid, transmits=subsets, f_number=1.0, window="tukey")
+    plan = ub.Plan(
+        recording,
+        grid,
+        method=method,
+        transmits=subsets,
+        f_number=1.0,
+        window="tukey:0.3",
+        # Nearly every angle: where two transmitters are to make an image, no window may part their beams.
+        transmit_f_number=0.25,
+        transmit_window="tukey:0.1",
+    )
     return plan(recording.frame(0))
 
 
-def _draw(few: Image, all_: Image, path: Path) -> None:
+def _draw(images: dict[str, list[Image]], path: Path) -> None:
     from usbeam.show import plot
 
-    n_tx = len(all_.settings["transmit_weights"])
-    axes = plot.side_by_side([few, all_], ["2 transmitters", f"{n_tx} transmitters"])
+    counts = [2, len(images["das"][0].settings["transmit_weights"])]
+    titles = [f"{count} transmitters, {METHODS[method]}" for method in images for count in counts]
+    axes = plot.side_by_side([image for pair in images.values() for image in pair], titles)
     plot.save_figure(axes[0], path, overwrite=settings.overwrite)

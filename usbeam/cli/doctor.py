@@ -39,6 +39,11 @@ def warmup(as_json: Json = False) -> None:
                     transmit_f_number=1.0,
                     transmit_window=transmit_window,
                 )(recording.frame(0))
+    plane = ub.simulate.record(
+        point, probe, ub.Transmits.plane(probe, [0.0], 1540.0), sampling_frequency=20e6, depth=(2e-3, 6e-3)
+    )
+    for each in (recording, plane):
+        ub.Plan(each, grid, method="fourier")(each.frame(0))
     seconds = time.perf_counter() - start
     if not CACHE:
         say("compiled for this process only; set USBEAM_NUMBA_CACHE=1 to keep compiled kernels on disk")

@@ -133,17 +133,15 @@ class Fourier:
         self._gridding = Gridding(len(z), step, taps, oversampling)
 
         shift, direction = _reference(acquisition, line, sound_speed)
-        # The longest way back: at the widest angle, or from the far end of the line.
+        # The longest way on a leg: at the widest angle, or from the far end of the line.
         ways = [min(deepest / np.sqrt(1 - window.max_sine**2), np.hypot(across, deepest)) for window in windows]
         first = max(float(z.min()), 0.0)
-        travel = np.array([len(windows) * first, sum(ways)])
-        if direction is not None:  # a plane wave reaches each image point once
-            corners = (
-                np.multiply.outer(direction[:, 0], x[[0, -1]])[..., None]
-                + np.multiply.outer(direction[:, 2], [first, deepest])[:, None]
-            )
-            travel += np.array([corners.min(), corners.max()])
-        self._spectra = Spectra(acquisition, shift, self.band, (travel[0] / sound_speed, travel[1] / sound_speed))
+        path = len(windows) * first, float(sum(ways))
+        if direction is not None:
+            corners = np.array([[edge, 0.0, depth] for edge in x[[0, -1]] for depth in (first, deepest)])
+            reached = corners @ direction.T
+            path = path[0] + float(reached.min()), path[1] + float(reached.max())
+        self._spectra = Spectra(acquisition, shift, self.band, (path[0] / sound_speed, path[1] / sound_speed))
         geometry = Geometry(
             slot=line.slot,
             pitch=line.pitch,
@@ -165,7 +163,7 @@ class Fourier:
         self._divide(memory_budget)
 
     def _divide(self, budget: float) -> None:
-        """Half of the budget for spectra and tables (runs of blocks), half for workers."""
+        """At most half of the budget for spectra and tables (runs of blocks), the rest for workers."""
         from numba import get_num_threads
 
         n_tx, n_blocks = self._acquisition.n_tx, len(self._spectra.frequencies)
@@ -173,8 +171,8 @@ class Fourier:
         per_block = 128 * n_tx * self._acquisition.n_rx + tables
         length = int(np.clip(budget / 2 // per_block, 1, n_blocks))
         self._runs = [slice(start, min(start + length, n_blocks)) for start in range(0, n_blocks, length)]
-        most = int(budget / 2 // self._waves.bytes_per_worker(n_tx))
-        self._n_workers = int(np.clip(most, 1, min(get_num_threads(), length)))
+        most = int((budget - length * per_block) // self._waves.bytes_per_worker(n_tx))
+        self._n_workers = max(1, min(most, length, get_num_threads()))
         self._kept = self._waves.tables(self._runs[0]) if len(self._runs) == 1 else None
 
     def folds(self, subsets: npt.NDArray[np.float32]) -> bool:

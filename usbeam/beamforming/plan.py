@@ -19,10 +19,9 @@ from usbeam.beamforming.compounding import PARTS_SHARE, Compounding, TransmitIma
 from usbeam.beamforming.das import DelayAndSum
 from usbeam.beamforming.fourier import Fourier
 from usbeam.beamforming.requests import (
-    FOURIER_WINDOW,
     Acceptance,
+    acceptances,
     default_grid,
-    fourier_acceptance,
     refuse_huge,
     refuse_nonfinite,
     refuse_undersampled,
@@ -134,14 +133,9 @@ class Plan:
         self.weights = _weight_matrix(transmits, acquisition)
         refuse_undersampled(acquisition)
         refuse_huge(self.grid, len(self.weights))
-        transmit = Acceptance(transmit_f_number, transmit_window or "boxcar")
-        receive = Acceptance(f_number, window or "boxcar")
-        if method == "fourier":
-            wide, heard = fourier_acceptance(acquisition)
-            transmit = wide if transmit_f_number is None else Acceptance(transmit_f_number, FOURIER_WINDOW)
-            receive = heard if f_number is None else Acceptance(f_number, FOURIER_WINDOW)
-            transmit = transmit._replace(window=transmit_window or transmit.window)
-            receive = receive._replace(window=window or receive.window)
+        *defaults, taper = acceptances(acquisition, method)
+        transmit = Acceptance.given(transmit_f_number, transmit_window, defaults[0], taper)
+        receive = Acceptance.given(f_number, window, defaults[1], taper)
         self._parts_budget = memory_budget * PARTS_SHARE
         self._used = np.flatnonzero(np.any(self.weights, axis=0))
         shared: dict[str, Any] = {

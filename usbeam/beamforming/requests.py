@@ -14,8 +14,6 @@ from usbeam.checks import Floats
 from usbeam.errors import BadField, ConfigError, GeometryError, TooLarge
 from usbeam.grid import Grid
 
-FOURIER_WINDOW = "tukey:0.3"
-"""For an f-number without a window: a sharper edge in angle spreads further across the image."""
 _WIDE_SINE = 0.9
 
 
@@ -44,6 +42,24 @@ class Acceptance(NamedTuple):
     f_number: float | None
     window: str
 
+    @classmethod
+    def given(cls, f_number: float | None, window: str | None, default: Acceptance, taper: str) -> Acceptance:
+        """What the user gave; `default` where that is nothing, `taper` for an f-number without a window."""
+        if f_number is None:
+            return cls(default.f_number, window or default.window)
+        return cls(f_number, window or taper)
+
+
+def acceptances(acquisition: Acquisition, method: str) -> tuple[Acceptance, Acceptance, str]:
+    """Transmit and receive acceptance where none is given, and the window of an f-number given without one.
+
+    Delay-and-sum accepts every angle. The Fourier beamformer cannot, and a sharp edge in angle would spread far across
+    its image.
+    """
+    if method == "fourier":
+        return *fourier_acceptance(acquisition), "tukey:0.3"
+    return Acceptance(None, "boxcar"), Acceptance(None, "boxcar"), "boxcar"
+
 
 def fourier_acceptance(acquisition: Acquisition) -> tuple[Acceptance, Acceptance]:
     """Transmit and receive acceptance where none is given: the Fourier beamformer cannot accept every angle.
@@ -59,7 +75,7 @@ def fourier_acceptance(acquisition: Acquisition) -> tuple[Acceptance, Acceptance
     response = np.abs(np.sinc(width / acquisition.wavelength * sine)) * np.sqrt(1 - sine**2)
     half = float(sine[np.argmax(response < 0.5)])
     # The receive window falls over the outer 30 %, so that it is at half, too, at 85 % of its width.
-    receive = Acceptance(_f_number(min(half / 0.85, _WIDE_SINE)), FOURIER_WINDOW)
+    receive = Acceptance(_f_number(min(half / 0.85, _WIDE_SINE)), "tukey:0.3")
     single = set(acquisition.transmits.kind) == {"element"}
     return Acceptance(_f_number(_WIDE_SINE), "tukey:0.1") if single else Acceptance(None, "boxcar"), receive
 

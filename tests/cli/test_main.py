@@ -30,7 +30,15 @@ def test_version_and_help(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["beamfrom"], ["beamform"], ["doctor", "--fast"], ["bench", "--repeats", "0"], ["bench", "nothing"]]
+    "arguments",
+    [
+        ["beamfrom"],
+        ["beamform"],
+        ["doctor", "--fast"],
+        ["bench", "--repeats", "0"],
+        ["bench", "nothing"],
+        ["bench", "das", "--figure", "das.png"],
+    ],
 )
 def test_usage_errors_are_exit_code_2(run: Run, arguments: list[str]) -> None:
     ended = run(*arguments)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from usbeam.cli.common import Json, result, say
+from usbeam.cli.common import Json, Overwrite, result, say, settings
 
 BENCHMARKS = ("das", "compounding")
 
@@ -17,20 +17,25 @@ def bench(
     what: Annotated[str, typer.Argument(help="das or compounding.")] = "das",
     repeats: Annotated[int, typer.Option(help="Runs of each row; the median is printed.", min=1)] = 7,
     figure: Annotated[Path | None, typer.Option(help="Draw the result (PNG); compounding only.")] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Measure speed, accuracy and memory on this machine; takes some minutes."""
     from usbeam.errors import ConfigError
+    from usbeam.io.atomic import check_output
+    from usbeam.show import plot
 
     if what not in BENCHMARKS:
         raise ConfigError("no such benchmark", location="bench", expected=", ".join(BENCHMARKS), found=what)
     module = _load(what)
-    if figure is not None and not hasattr(module, "draw"):
-        raise ConfigError("this benchmark has no figure", location="--figure", found=what)
+    if figure is not None:
+        if not hasattr(module, "draw"):
+            raise ConfigError("this benchmark has no figure", location="--figure", found=what)
+        check_output(figure, overwrite=settings.overwrite)
     say("measuring; other work on this machine spoils the numbers")
     found = module.run(repeats)
     if figure is not None:
-        module.draw(found, figure)
+        plot.save_figure(module.draw(found), figure, overwrite=settings.overwrite)
     result(found, as_json, module.report(found))
 
 

@@ -9,6 +9,7 @@ import pytest
 import scipy.signal
 
 import usbeam as ub
+from usbeam.beamforming.traces import pair
 
 from .conftest import POINTS, SPEED, close, error_db, probe, record
 from .oracle import delay_and_sum
@@ -270,3 +271,34 @@ def test_nothing_is_made_up_beyond_the_record(matrix):
     with pytest.warns(UserWarning, match="the record only"):
         plan = ub.Plan(matrix, deep)
     assert not plan(matrix.frame(0))[0].data.any()
+
+
+@pytest.mark.parametrize("stored", ["full", "half"])
+@pytest.mark.parametrize("fold", [True, False])
+def test_cost_counts_the_traces_that_are_visited(matrix, grid, stored, fold):
+    recording = half_of(matrix) if stored == "half" else matrix
+    for weights in (ub.subsets.all(16), ub.subsets.random(16, 5, seed=2), np.eye(16)[3]):
+        pairs = pair(recording, np.float32(weights), np.flatnonzero(weights), fold)
+        assert ub.Plan(recording, grid, transmits=weights, fold=fold).cost == grid.size * len(pairs)
+
+
+def test_a_frame_larger_than_the_budget_leaves_room_for_the_work():
+    """192 x 192 x 2800 samples are 413 MB; the default budget holds all tables and the traces of many transmits."""
+
+    class Header:
+        shape, dtype = (1, 192, 192, 2800), np.dtype(np.float32)
+
+    array = ub.Probe.linear(192, 0.2e-3, 5e6, bandwidth=0.65)
+    recording = ub.Acquisition(
+        samples=Header(),
+        kind="rf",
+        sampling_frequency=40e6,
+        start_time=0.0,
+        sound_speed=SPEED,
+        probe=array,
+        transmits=ub.Transmits.elements(array),
+    )
+    standard = ub.Grid.linear(x=(-20e-3, 20e-3), z=(2e-3, 42e-3), shape=(620, 256))
+    work = ub.Plan(recording, standard)._beamformer
+    assert len(work._blocks) == 1
+    assert work._most_pairs > 10 * 192

@@ -81,7 +81,6 @@ class DelayAndSum:
     ) -> None:
         self._acquisition, self._grid, self._sound_speed = acquisition, grid, sound_speed
         self._windows = (transmit_window, receive_window)
-        self._refuse_window_without_axis(acquisition)
         self._sampler = Sampler(acquisition, interpolation)
         self._fold = fold and transmit_window == receive_window and same_timing(acquisition)
         stored = source_table(acquisition) != ABSENT
@@ -99,15 +98,6 @@ class DelayAndSum:
         self._receive_row = np.searchsorted(elements, np.arange(acquisition.probe.n_elements)).astype(np.int32)
         self._check_range(acquisition)
         self._divide(memory_budget)
-
-    def _refuse_window_without_axis(self, acquisition: Acquisition) -> None:
-        kinds = sorted(set(acquisition.transmits.kind) & {"plane", "custom"})
-        if kinds and not self._windows[0].unlimited:
-            raise GeometryError(
-                f"a transmit of kind {kinds[0]} has no angle to limit",
-                location="transmit_f_number",
-                hint="limit the receive aperture instead (f_number), or leave transmit_f_number out",
-            )
 
     def _check_range(self, acquisition: Acquisition) -> None:
         x, z = self._grid.x[[0, -1]], self._grid.z[[0, -1]]

@@ -74,21 +74,18 @@ def spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft,
 
 @njit(**NUMBA_OPTIONS)
 def _sum_traces(rows, source, weight, start, n_fft, out, at, length):
-    """Weighted sum of one or two traces, real parts from ``out[at]`` on, imaginary parts sixteen rows further."""
-    a, b = source
+    """Add one or two weighted traces: real parts from ``out[at]`` on, imaginary parts sixteen rows further."""
     low, high = max(0, -start), min(n_fft, rows.shape[1] - start)
-    if b < 0:
-        for k in range(low, high):
-            out[at + k] = weight[0] * rows[a, start + k].real
-    else:
-        for k in range(low, high):
-            out[at + k] = weight[0] * rows[a, start + k].real + weight[1] * rows[b, start + k].real
-    if np.iscomplexobj(rows):
-        at += N_LANES * length
-        for k in range(low, high):
-            out[at + k] = weight[0] * rows[a, start + k].imag
-            if b >= 0:
-                out[at + k] += weight[1] * rows[b, start + k].imag
+    for which in range(2):
+        if low < high and source[which] >= 0:
+            gain, row = weight[which], rows[source[which], start + low : start + high]
+            real = out[at + low : at + high]
+            for k in range(real.size):
+                real[k] += gain * row[k].real
+            if np.iscomplexobj(rows):
+                imaginary = out[at + N_LANES * length + low : at + N_LANES * length + high]
+                for k in range(imaginary.size):
+                    imaginary[k] += gain * row[k].imag
 
 
 @njit(**NUMBA_OPTIONS)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usbeam.beamforming.apodization import Window, acceptance
 from usbeam.errors import ConfigError
+from usbeam.kernels.das_cpu import leg_tables
 
 
 @given(st.floats(0.01, 100))
@@ -71,3 +73,25 @@ def test_a_taper_needs_a_width(name: str) -> None:
     with pytest.raises(ConfigError, match="needs an f-number") as caught:
         acceptance(None, name)
     assert "--f-number" in (caught.value.hint or "")
+
+
+@given(st.floats(0.05, 1), st.floats(0, 1), st.floats(0, 0.5))
+@settings(deadline=None)
+def test_both_beamformers_have_one_window(max_sine: float, taper: float, pedestal: float) -> None:
+    """What delay-and-sum tabulates over image points is the weight of their angle."""
+    x, z = np.linspace(-5e-3, 5e-3, 31), np.linspace(0.3e-3, 8e-3, 23)
+    found = np.empty((1, len(x), len(z)), np.float32)
+    legs = np.zeros(1, np.int8), np.arange(2), np.zeros((1, 3)), np.zeros(1), np.array([[0, 0, 1.0]])
+    window = Window(max_sine, taper, pedestal)
+    leg_tables(*legs, np.array([-1000, 1000]), x, z, 1540.0, 1.0, max_sine, taper, pedestal, found)
+    sine = np.abs(x[:, None]) / np.hypot(x[:, None], z)
+    inside = np.abs(sine - max_sine) > 1e-9  # either side of the edge is right on it
+    np.testing.assert_allclose(found[0][inside], window.weight(sine)[inside], atol=1e-6)
+
+
+def test_weights_at_the_marks_of_a_window() -> None:
+    window = Window(0.5, 0.4, 0.1)
+    sine = np.array([0, 0.3, 0.4, 0.5, 0.5001, 1])
+    np.testing.assert_allclose(window.weight(sine), [1, 1, 0.55, 0.1, 0, 0])
+    np.testing.assert_array_equal(Window(0.5).weight(sine), [1, 1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(Window().weight(sine), 1)

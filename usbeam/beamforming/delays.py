@@ -55,7 +55,7 @@ class Legs:
     def longest(self, corners: Floats, sound_speed: float) -> float:
         """Bound on the magnitude of any delay [s] within the convex hull of `corners` (n, 3)."""
         distance = np.linalg.norm(corners[:, None] - self.position, axis=2).max(axis=0)
-        return float(np.max(np.abs(self.time) + distance / sound_speed))
+        return float(np.max(np.abs(self.time) + distance / sound_speed, initial=0.0))
 
 
 def receive_legs(acquisition: Acquisition, elements: npt.NDArray[np.int64]) -> Legs:

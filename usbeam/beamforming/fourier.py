@@ -24,7 +24,7 @@ Hunter, Drinkwater, Wilcox 2008, IEEE Trans. UFFC 55(11):2450 (full matrix); Gar
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -101,14 +101,16 @@ class Fourier:
         oversampling: float = 2.0,
         period: float | None = None,
     ) -> None:
-        from usbeam.kernels.lane_fft import fast_length, stages
+        from scipy.fft import next_fast_len
+
+        from usbeam.kernels.lane_fft import stages
 
         if weighting not in WEIGHTINGS:
             raise ConfigError(
                 "unknown weighting", location="weighting", expected=" or ".join(WEIGHTINGS), found=weighting
             )
         kind, line = wave_kind(acquisition), line_of(acquisition)
-        step = depth_step(grid, acquisition.wavelength)
+        step = depth_step(acquisition, grid)
         windows = (transmit_window, receive_window) if kind == "element" else (receive_window,)
         _refuse_wide(windows)
         self._acquisition = acquisition
@@ -127,7 +129,7 @@ class Fourier:
         deepest = max(float(z.max()), step)
         widest = max(window.max_sine for window in windows)
         wanted = across + deepest * widest / np.sqrt(1 - widest**2) if period is None else period
-        n_period = fast_length(int(np.ceil(wanted / line.pitch)))
+        n_period = cast(int, next_fast_len(int(np.ceil(wanted / line.pitch)), real=True))
         self.period = n_period * line.pitch
         self._stages = stages(n_period)
         self._gridding = Gridding(len(z), step, taps, oversampling)

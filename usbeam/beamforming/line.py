@@ -57,19 +57,23 @@ def line_of(acquisition: Acquisition) -> Line:
     allowed = _TOLERANCE * wavelength
     _refuse(acquisition, float(np.ptp(z)) > allowed, "the array is not flat", f"{np.ptp(z):.3g} m of depth")
     _refuse(
-        acquisition, float(np.abs(y).max()) > allowed, "elements lie off the image plane", f"{y.min():g}..{y.max():g}"
+        acquisition, float(np.abs(y).max()) > allowed, "elements lie off the image plane", f"{y.min():g}..{y.max():g} m"
     )
-    upright = np.abs(probe.normals - np.array([0.0, 0.0, 1.0])).max() < 1e-3
-    _refuse(acquisition, not upright, "elements are tilted", probe.normals[0], location="probe/normals")
-    steps: Floats = np.diff(np.sort(x))
-    pitch = float(np.median(steps)) if len(steps) else wavelength / 2
+    tilt = np.abs(probe.normals - np.array([0.0, 0.0, 1.0])).max(axis=1)
+    worst = probe.normals[np.argmax(tilt)]
+    _refuse(acquisition, tilt.max() > 1e-3, "elements are tilted", worst, location="probe/element_normals")
+    order = np.argsort(x)
+    steps: Floats = np.diff(x[order])
+    pitch = float(steps.min()) if len(steps) else wavelength / 2
     _refuse(acquisition, pitch <= allowed, "elements lie on top of each other", f"{pitch:g} m apart")
-    slot = np.round((x - x.min()) / pitch).astype(np.int64)
-    if len(steps):  # over the whole line, so that no rounding of the median adds up
-        pitch = float(np.ptp(x)) / float(slot.max())
+    # Places counted from neighbour to neighbour, then a pitch from the whole line: no rounding adds up.
+    places = np.concatenate([[0], np.cumsum(np.round(steps / pitch))])
+    if len(steps):
+        pitch = float(np.ptp(x)) / places[-1]
+    slot = np.empty(len(x), np.int64)
+    slot[order] = places
     off = float(np.abs(x - x.min() - slot * pitch).max())
-    alike = off <= allowed and len(np.unique(slot)) == len(slot)
-    _refuse(acquisition, not alike, "the pitch is not uniform", f"an element {off:.3g} m off its place")
+    _refuse(acquisition, off > allowed, "the pitch is not uniform", f"an element {off:.3g} m off its place")
     return Line(pitch, float(x.min()), float(z.mean()), slot)
 
 
@@ -93,7 +97,7 @@ def wave_kind(acquisition: Acquisition) -> str:
     return kinds[0]
 
 
-def depth_step(grid: Grid, wavelength: float) -> float:
+def depth_step(acquisition: Acquisition, grid: Grid) -> float:
     """Step of a uniform depth axis [m]; a quarter wavelength where there is one depth only.
 
     Raises
@@ -103,11 +107,12 @@ def depth_step(grid: Grid, wavelength: float) -> float:
     """
     steps = np.diff(grid.z)
     if not len(steps):
-        return wavelength / 4
+        return acquisition.wavelength / 4
     step = float(np.ptp(grid.z)) / len(steps)
-    if float(np.abs(grid.z - grid.z[0] - step * np.arange(len(grid.z))).max()) > _TOLERANCE * wavelength:
+    if float(np.abs(grid.z - grid.z[0] - step * np.arange(len(grid.z))).max()) > _TOLERANCE * acquisition.wavelength:
         raise GeometryError(
             "Fourier beamforming needs equal steps in depth",
+            path=acquisition.path,
             location="grid.z",
             expected=f"{step:g} m everywhere",
             found=f"{steps.min():g} to {steps.max():g} m",

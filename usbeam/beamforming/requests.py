@@ -14,7 +14,7 @@ from usbeam.checks import Floats
 from usbeam.errors import BadField, ConfigError, GeometryError, TooLarge
 from usbeam.grid import Grid
 
-_WIDE_SINE = 0.9
+_WIDE_SINE, _TAPER = 0.9, "tukey:0.3"
 
 
 def default_grid(acquisition: Acquisition) -> Grid:
@@ -57,7 +57,7 @@ def acceptances(acquisition: Acquisition, method: str) -> tuple[Acceptance, Acce
     its image.
     """
     if method == "fourier":
-        return *fourier_acceptance(acquisition), "tukey:0.3"
+        return *fourier_acceptance(acquisition), _TAPER
     return Acceptance(None, "boxcar"), Acceptance(None, "boxcar"), "boxcar"
 
 
@@ -75,7 +75,7 @@ def fourier_acceptance(acquisition: Acquisition) -> tuple[Acceptance, Acceptance
     response = np.abs(np.sinc(width / acquisition.wavelength * sine)) * np.sqrt(1 - sine**2)
     half = float(sine[np.argmax(response < 0.5)])
     # The receive window falls over the outer 30 %, so that it is at half, too, at 85 % of its width.
-    receive = Acceptance(_f_number(min(half / 0.85, _WIDE_SINE)), "tukey:0.3")
+    receive = Acceptance(_f_number(min(half / 0.85, _WIDE_SINE)), _TAPER)
     single = set(acquisition.transmits.kind) == {"element"}
     return Acceptance(_f_number(_WIDE_SINE), "tukey:0.1") if single else Acceptance(None, "boxcar"), receive
 

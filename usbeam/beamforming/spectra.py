@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,10 @@ def pass_band(acquisition: Acquisition, band: tuple[float, float] | None) -> tup
         half = probe.center_frequency * relative / 2 * np.sqrt(EDGE_DB / (20 * np.log10(2)))
         low, high = max(probe.center_frequency - half, _LOWEST * probe.center_frequency), probe.center_frequency + half
     else:
-        low, high = (float(edge) for edge in band)
+        try:
+            low, high = (float(edge) for edge in band)
+        except (TypeError, ValueError) as error:
+            raise ConfigError("not a band", location="band", expected="(low, high) [Hz]", found=band) from error
         if not (0 < low < high < np.inf):
             raise ConfigError("not a band", location="band", expected="0 < low < high [Hz]", found=band)
     inside = max(low, held[0], rate * 1e-6), min(high, held[1])
@@ -88,18 +91,21 @@ class Spectra:
     def __init__(
         self, acquisition: Acquisition, shift: Floats, band: tuple[float, float], travel: tuple[float, float]
     ) -> None:
-        from usbeam.kernels.lane_fft import fast_length, stages
+        from scipy.fft import next_fast_len
+
+        from usbeam.kernels.lane_fft import stages
         from usbeam.kernels.lanes import N_LANES
 
         rate, mixed = acquisition.sampling_frequency, acquisition.demodulation_frequency
         margin = _MARGIN / (band[1] - band[0])
         earliest, latest = travel[0] - margin, travel[1] + margin
-        self.n_fft = fast_length(int(np.ceil((latest - earliest) * rate)) + 1)
+        self.n_fft = cast(int, next_fast_len(int(np.ceil((latest - earliest) * rate)) + 1, real=True))
         self._stages = stages(self.n_fft)
-        low = max(int(np.ceil((band[0] - mixed) * self.n_fft / rate)), -self.n_fft + 1 if mixed else 1)
-        high = int(np.floor((band[1] - mixed) * self.n_fft / rate))
-        if acquisition.kind == "rf":
-            high = min(high, (self.n_fft - 1) // 2)
+        # Bins that mean one frequency each: neither 0 Hz nor half the sampling frequency of RF data.
+        half = (self.n_fft - 1) // 2
+        first, last = (-half, half) if mixed else (1, half if acquisition.kind == "rf" else self.n_fft - 1)
+        low = max(int(np.ceil((band[0] - mixed) * self.n_fft / rate)), first)
+        high = min(int(np.floor((band[1] - mixed) * self.n_fft / rate)), last)
         count = max(1, high - low + 1)  # a band narrower than a bin still has one
         n_blocks = -(-count // N_LANES)
         bins = np.minimum(low + np.arange(n_blocks * N_LANES), low + count - 1)
@@ -127,7 +133,7 @@ class Spectra:
         pairs
             Which traces are added, and with what weights.
         blocks
-            Which rows of `frequencies`.
+            Which rows of `frequencies`, from a stated start on.
 
         Returns
         -------

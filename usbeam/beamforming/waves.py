@@ -104,13 +104,13 @@ class FullMatrix:
         self._lowest = np.floor(2 * geometry.gridding.cells(oblique)).astype(np.int64)
         self.lowest = int(self._lowest.min())
         highest = int(np.ceil(2 * geometry.gridding.cells(straight).max()))
-        self._n_waves = highest - self.lowest + geometry.gridding.n_taps + 1
+        self._n_cells = highest - self.lowest + geometry.gridding.n_taps + 1
         self._n_n = int(self._reach.sum(axis=1).max()) + 1
 
     @property
     def cells_shape(self) -> tuple[int, int]:
         """Of the cells that one worker adds to."""
-        return self._n_n, self._n_waves * self._numbers
+        return self._n_n, self._n_cells * self._numbers
 
     @property
     def lateral(self) -> Floats:
@@ -155,8 +155,8 @@ class FullMatrix:
         )
 
     def rows(self, cells: Cells) -> npt.NDArray[np.complex64]:
-        """(n_rows, n_waves), in the order of `lateral`."""
-        both = cells.sum(axis=0).view(np.complex64).reshape(self._n_n, self._n_waves, 2)
+        """(n_rows, n_cells), in the order of `lateral`."""
+        both = cells.sum(axis=0).view(np.complex64).reshape(self._n_n, self._n_cells, 2)
         return np.concatenate([both[:0:-1, :, 1], both[:, :, 0]])
 
 
@@ -193,12 +193,12 @@ class PlaneWaves:
         self._lowest = np.floor(geometry.gridding.cells(k[:, 0] * low)).astype(np.int64)
         self.lowest = int(self._lowest.min())
         highest = int(np.ceil(geometry.gridding.cells(k[:, -1] * high).max()))
-        self._n_waves = highest - self.lowest + geometry.gridding.n_taps + 1
+        self._n_cells = highest - self.lowest + geometry.gridding.n_taps + 1
 
     @property
     def cells_shape(self) -> tuple[int, int]:
         """Of the cells that one worker adds to."""
-        return len(self._n), self._n_waves * self._numbers
+        return len(self._n), self._n_cells * self._numbers
 
     @property
     def lateral(self) -> Floats:
@@ -212,7 +212,9 @@ class PlaneWaves:
 
     def bytes_per_worker(self, n_tx: int) -> int:
         """Room for a trace's spectrum, and cells."""
-        return 128 * (2 * self._geometry.period + int(self._geometry.slot.max())) + 4 * int(np.prod(self.cells_shape))
+        return 128 * (2 * self._geometry.period + int(self._geometry.slot.max()) + 1) + 4 * int(
+            np.prod(self.cells_shape)
+        )
 
     def tables(self, blocks: slice) -> tuple[npt.NDArray[Any], ...]:
         """What the kernel needs of some blocks: turn, rows, leg, heights, lowest cell."""
@@ -251,5 +253,5 @@ class PlaneWaves:
         )
 
     def rows(self, cells: Cells) -> npt.NDArray[np.complex64]:
-        """(n_rows, n_waves), in the order of `lateral`."""
+        """(n_rows, n_cells), in the order of `lateral`."""
         return cells.sum(axis=0).view(np.complex64)

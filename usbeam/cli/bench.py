@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +11,13 @@ import typer
 
 from usbeam.cli.common import Json, Overwrite, result, say, settings
 
-BENCHMARKS = ("das", "compounding")
+BENCHMARKS = ("das", "fourier", "compounding")
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="das or compounding.")] = "das",
+    what: Annotated[str, typer.Argument(help="das, fourier or compounding.")] = "das",
     repeats: Annotated[int, typer.Option(help="Runs of each row; the median is printed.", min=1)] = 7,
-    figure: Annotated[Path | None, typer.Option(help="Draw the result (PNG); compounding only.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the result (PNG); fourier and compounding.")] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -47,6 +48,7 @@ def _load(name: str) -> Any:
         specification = importlib.util.spec_from_file_location(f"usbeam_benchmark_{name}", path)
         if path.is_file() and specification and specification.loader:
             module = importlib.util.module_from_spec(specification)
+            sys.modules[specification.name] = module  # dataclasses look their module up
             specification.loader.exec_module(module)
             return module
     raise FileNotFoundError(f"benchmarks/{name}.py belongs to the installation and is missing")

@@ -120,7 +120,7 @@ def full_matrix(n_taps) -> Any:
     reach : (n_blocks, 2) int64
         Of the transmit and the receive leg.
     transmit_leg, receive_leg : (n_blocks, n_m, 32) float32
-        Complex lane elements: weight and phase of a leg with wavenumber +-m dk.
+        Complex lane elements: weight and phase of a leg with wavenumber +-m dk; 0 beyond the leg's own reach.
     height : (n_blocks, n_m, 16) float32
         kz of a leg, in cells above half of the block's lowest cell.
     lowest : (n_blocks,) int64
@@ -130,9 +130,9 @@ def full_matrix(n_taps) -> Any:
     radices, twiddles
         From `lane_fft.stages(period)`.
     table : (n_rows * n_taps,) float32
-        Tap weights for each fraction of a cell.
+        Tap weights for each fraction of a cell; n_rows is a power of two.
     out : (n_workers, n_n, n_cells * 4) float32
-        Added to: real and imaginary part for n, then for -n.
+        Added to: real and imaginary part for n, then for -n (for n = 0 the same again).
     """
     spread = _make_spread(4, n_taps)
 
@@ -249,7 +249,9 @@ def plane_waves(n_taps) -> Any:
     ):
         n_blocks, n_pairs, _ = spectrum.shape
         _, n_waves, n_n, _ = leg.shape
-        n_cells, n_slots = out.shape[2] // 2, np.max(receive_slot) + 1
+        n_cells, n_slots = out.shape[2] // 2, 1
+        for slot in receive_slot:
+            n_slots = max(n_slots, slot + 1)
         samples, legs, heights, turns = spectrum.reshape(-1), leg.reshape(-1), height.reshape(-1), turn.reshape(-1)
         for worker in prange(out.shape[0]):
             cells = out[worker].reshape(-1)

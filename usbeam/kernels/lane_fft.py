@@ -23,34 +23,22 @@ from usbeam.kernels.lanes import butterfly
 RADICES = (5, 4, 3, 2)
 
 
-def fast_length(least: int) -> int:
-    """The smallest length of at least `least` that has no other prime factors than 2, 3 and 5."""
-    length = max(1, least)
-    while _radices(length) is None:
-        length += 1
-    return length
-
-
-def _radices(length: int) -> list[int] | None:
-    found: list[int] = []
-    for radix in RADICES:
-        while length % radix == 0:
-            length //= radix
-            found.append(radix)
-    return found if length == 1 else None
-
-
 def stages(length: int) -> tuple[np.ndarray, np.ndarray]:
     """What `transform` needs for a length: its radices and the twiddle factors of all stages in turn.
 
     Raises
     ------
     ValueError
-        If the length has other prime factors than 2, 3 and 5.
+        If the length is not a product of 2, 3 and 5.
     """
-    radices = _radices(length)
-    if radices is None:
-        raise ValueError(f"{length} has a prime factor above 5; take fast_length({length})")
+    radices: list[int] = []
+    remaining = length
+    for radix in RADICES:
+        while remaining > 1 and remaining % radix == 0:
+            remaining //= radix
+            radices.append(radix)
+    if remaining != 1:
+        raise ValueError(f"{length} is no product of 2, 3 and 5; scipy.fft.next_fast_len(n, real=True) gives one")
     twiddles = [np.ones(0, np.complex128)]
     remaining = length
     for radix in radices:
@@ -58,6 +46,28 @@ def stages(length: int) -> tuple[np.ndarray, np.ndarray]:
         twiddles.append(np.exp(-2j * np.pi * p * k / remaining).ravel())
         remaining //= radix
     return np.array(radices, np.int64), np.concatenate(twiddles).astype(np.complex64)
+
+
+def _make_stage(radix):
+    """One stage, compiled for its radix: the butterfly keeps all its inputs in registers."""
+
+    @njit(**NUMBA_OPTIONS)
+    def stage(data, out, stride, block, twiddles, first):
+        step = stride * block
+        for p in range(block):
+            for q in range(stride):
+                i, o = q + stride * p, q + stride * radix * p
+                if block == 1:
+                    butterfly(data, i, step, out, o, stride, None, first, radix)
+                else:
+                    butterfly(data, i, step, out, o, stride, twiddles, first, radix)
+            first += radix - 1
+        return first
+
+    return stage
+
+
+_five, _four, _three, _two = (_make_stage(radix) for radix in RADICES)
 
 
 @njit(**NUMBA_OPTIONS)
@@ -71,32 +81,17 @@ def transform(data, work, radices, twiddles):
     radices, twiddles
         From `stages(n)`.
     """
-    remaining, stride, first = data.size // 32, 1, 0
+    stride, block, first = 1, data.size // 32, 0
     for radix in radices:
-        block = remaining // radix
-        step = stride * block
-        for p in range(block):
-            for q in range(stride):
-                i, o = q + stride * p, q + stride * radix * p
-                if block == 1:
-                    if radix == 5:
-                        butterfly(data, i, step, work, o, stride, None, first, 5)
-                    elif radix == 4:
-                        butterfly(data, i, step, work, o, stride, None, first, 4)
-                    elif radix == 3:
-                        butterfly(data, i, step, work, o, stride, None, first, 3)
-                    else:
-                        butterfly(data, i, step, work, o, stride, None, first, 2)
-                elif radix == 5:
-                    butterfly(data, i, step, work, o, stride, twiddles, first, 5)
-                elif radix == 4:
-                    butterfly(data, i, step, work, o, stride, twiddles, first, 4)
-                elif radix == 3:
-                    butterfly(data, i, step, work, o, stride, twiddles, first, 3)
-                else:
-                    butterfly(data, i, step, work, o, stride, twiddles, first, 2)
-            first += radix - 1
+        block //= radix
+        if radix == 5:
+            first = _five(data, work, stride, block, twiddles, first)
+        elif radix == 4:
+            first = _four(data, work, stride, block, twiddles, first)
+        elif radix == 3:
+            first = _three(data, work, stride, block, twiddles, first)
+        else:
+            first = _two(data, work, stride, block, twiddles, first)
         data, work = work, data
-        remaining = block
         stride *= radix
     return data

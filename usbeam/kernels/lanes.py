@@ -19,18 +19,25 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import extending
 from numba.core.extending import models, overload, register_model
-from numba.np import arrayobj
+
+from usbeam.kernels.vectors import (
+    CONTRACT,
+    FLOAT,
+    contiguous,
+    intrinsic,
+    load_vector,
+    pointer,
+    shuffle,
+    splat,
+    store_vector,
+)
 
 N_LANES = 16
 ELEMENT = 2 * N_LANES
 """Floats of a complex lane element."""
 
-_FLOAT = ir.FloatType()
-_VECTOR = ir.VectorType(_FLOAT, N_LANES)
-_CONTRACT = ("contract",)
-intrinsic: Any = extending.intrinsic  # callers do not pass the first parameter, which type checkers cannot know
+_VECTOR = ir.VectorType(FLOAT, N_LANES)
 
 
 class LanesType(types.Type):
@@ -49,33 +56,6 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, frontend_type, _VECTOR)
 
 
-def _pointer(context, builder, array_type, array, index, vector=_VECTOR):
-    data = arrayobj.make_array(array_type)(context, builder, value=array).data
-    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
-
-
-def _load(builder, pointer):
-    value = builder.load(pointer)
-    value.align = 4
-    return value
-
-
-def _store(builder, value, pointer):
-    builder.store(value, pointer).align = 4
-
-
-def _shuffle(builder, first, second, order):
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
-    return builder.shuffle_vector(first, second, mask)
-
-
-def _splat(builder, scalar, n_lanes=N_LANES):
-    vector = ir.VectorType(scalar.type, n_lanes)
-    undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-    return _shuffle(builder, first, undefined, [0] * n_lanes)
-
-
 @intrinsic
 def load(typing_context, array, index):
     """Sixteen floats from ``array[index]`` on; no bound is checked.
@@ -85,9 +65,11 @@ def load(typing_context, array, index):
     array : 1-D contiguous float32
     index : int64
     """
+    if not contiguous(array):
+        return None
 
     def generate(context, builder, signature, arguments):
-        return _load(builder, _pointer(context, builder, signature.args[0], *arguments))
+        return load_vector(builder, pointer(context, builder, signature.args[0], arguments[0], arguments[1], N_LANES))
 
     return LANES(array, types.int64), generate
 
@@ -102,10 +84,12 @@ def store(typing_context, array, index, value):
     index : int64
     value : Lanes
     """
+    if not contiguous(array):
+        return None
 
     def generate(context, builder, signature, arguments):
-        pointer = _pointer(context, builder, signature.args[0], *arguments[:2])
-        _store(builder, arguments[2], pointer)
+        array, at, lanes = arguments
+        store_vector(builder, lanes, pointer(context, builder, signature.args[0], array, at, N_LANES))
         return context.get_dummy_value()
 
     return types.void(array, types.int64, LANES), generate
@@ -122,6 +106,8 @@ def store_interleaved(typing_context, array, index, values):
     values : tuple of 2 or 4 Lanes
         a, b, ...
     """
+    if not contiguous(array):
+        return None
 
     def generate(context, builder, signature, arguments):
         merged = [builder.extract_value(arguments[2], i) for i in range(len(values))]
@@ -129,11 +115,11 @@ def store_interleaved(typing_context, array, index, values):
         while len(merged) > 1:  # a with c and b with d, then both: perfect shuffles
             half = len(merged) // 2
             order = [k + other for k in range(width) for other in (0, width)]
-            merged = [_shuffle(builder, merged[i], merged[i + half], order) for i in range(half)]
+            merged = [shuffle(builder, merged[i], merged[i + half], order) for i in range(half)]
             width *= 2
         (value,) = merged
         array, at = arguments[:2]
-        _store(builder, value, _pointer(context, builder, signature.args[0], array, at, value.type))
+        store_vector(builder, value, pointer(context, builder, signature.args[0], array, at, width))
         return context.get_dummy_value()
 
     return types.void(array, types.int64, values), generate
@@ -148,25 +134,27 @@ def transpose(typing_context, source, start, step, target, out_start, out_step):
     source, target : 1-D contiguous float32
     start, step, out_start, out_step : int64
     """
+    if not contiguous(source, target):
+        return None
 
     def generate(context, builder, signature, arguments):
         kinds, at = signature.args, arguments
 
         def place(which, row):
             index = builder.add(at[which + 1], builder.mul(at[which + 2], ir.Constant(at[which + 2].type, row)))
-            return _pointer(context, builder, kinds[which], at[which], index)
+            return pointer(context, builder, kinds[which], at[which], index, N_LANES)
 
-        rows = [_load(builder, place(0, i)) for i in range(N_LANES)]
+        rows = [load_vector(builder, place(0, i)) for i in range(N_LANES)]
         half = N_LANES // 2
         # Four perfect shuffles of the 256 floats.
         for _ in range(4):
             rows = [
-                _shuffle(builder, rows[i], rows[i + half], [k + other for k in part for other in (0, N_LANES)])
+                shuffle(builder, rows[i], rows[i + half], [k + other for k in part for other in (0, N_LANES)])
                 for i in range(half)
                 for part in (range(half), range(half, N_LANES))
             ]
         for j, row in enumerate(rows):
-            _store(builder, row, place(3, j))
+            store_vector(builder, row, place(3, j))
         return context.get_dummy_value()
 
     index = types.int64
@@ -180,8 +168,8 @@ def _arithmetic(instruction):
 
         def generate(context, builder, signature, arguments):
             pairs = zip(signature.args, arguments, strict=True)
-            a, b = (value if kind == LANES else _splat(builder, value) for kind, value in pairs)
-            return getattr(builder, instruction)(a, b, flags=_CONTRACT)
+            a, b = (value if kind == LANES else splat(builder, value, N_LANES) for kind, value in pairs)
+            return getattr(builder, instruction)(a, b, flags=CONTRACT)
 
         return LANES(*operands), generate
 
@@ -217,7 +205,7 @@ def butterfly(typing_context, source, start, step, target, out_start, out_step, 
     radix : literal int
         Any; 2 to 5 are meant.
     """
-    if not isinstance(radix, types.IntegerLiteral):
+    if not (isinstance(radix, types.IntegerLiteral) and contiguous(source, target)):
         return None
     n = radix.literal_value
 
@@ -228,13 +216,13 @@ def butterfly(typing_context, source, start, step, target, out_start, out_step, 
             return ir.Constant(_VECTOR, [float(value)] * N_LANES)
 
         def add(a, b):
-            return builder.fadd(a, b, flags=_CONTRACT)
+            return builder.fadd(a, b, flags=CONTRACT)
 
         def sub(a, b):
-            return builder.fsub(a, b, flags=_CONTRACT)
+            return builder.fsub(a, b, flags=CONTRACT)
 
         def mul(a, b):
-            return builder.fmul(a, b, flags=_CONTRACT)
+            return builder.fmul(a, b, flags=CONTRACT)
 
         def place(which, begin, stride, j, part):
             element = builder.add(at[begin], builder.mul(at[stride], ir.Constant(at[stride].type, j)))
@@ -242,23 +230,22 @@ def butterfly(typing_context, source, start, step, target, out_start, out_step, 
                 builder.mul(element, ir.Constant(element.type, ELEMENT)),
                 ir.Constant(element.type, N_LANES * part),
             )
-            return _pointer(context, builder, kinds[which], at[which], offset)
+            return pointer(context, builder, kinds[which], at[which], offset, N_LANES)
 
         def factor(k):
-            pointer = arrayobj.make_array(kinds[6])(context, builder, value=at[6]).data
-            pointer = builder.gep(pointer, [builder.add(at[7], ir.Constant(at[7].type, k - 1))])
-            pair = builder.bitcast(pointer, _FLOAT.as_pointer())
-            parts = [builder.gep(pair, [ir.Constant(ir.IntType(64), part)]) for part in (0, 1)]
-            return [_splat(builder, _load(builder, part)) for part in parts]
+            index = builder.add(at[7], ir.Constant(at[7].type, k - 1))
+            pair = load_vector(builder, pointer(context, builder, kinds[6], at[6], index, 2))
+            parts = [builder.extract_element(pair, ir.Constant(ir.IntType(32), part)) for part in (0, 1)]
+            return [splat(builder, part, N_LANES) for part in parts]
 
         def put(k, real, imaginary):
             if k and kinds[6] != types.none:
                 c, s = factor(k)
                 real, imaginary = sub(mul(real, c), mul(imaginary, s)), add(mul(real, s), mul(imaginary, c))
             for part, value in enumerate((real, imaginary)):
-                _store(builder, value, place(3, 4, 5, k, part))
+                store_vector(builder, value, place(3, 4, 5, k, part))
 
-        x = [[_load(builder, place(0, 1, 2, j, part)) for part in (0, 1)] for j in range(n)]
+        x = [[load_vector(builder, place(0, 1, 2, j, part)) for part in (0, 1)] for j in range(n)]
         half = (n - 1) // 2
         # Inputs j and n - j meet outputs k and n - k with the same cosines and sines.
         plus = [[add(x[j][part], x[n - j][part]) for part in (0, 1)] for j in range(1, half + 1)]
@@ -288,6 +275,6 @@ def _accumulate(builder, total, gain, value):
     if gain == 0:
         return total
     if gain in (1, -1):
-        return (builder.fadd if gain == 1 else builder.fsub)(total, value, flags=_CONTRACT)
-    product = builder.fmul(ir.Constant(_VECTOR, [gain] * N_LANES), value, flags=_CONTRACT)
-    return builder.fadd(total, product, flags=_CONTRACT)
+        return (builder.fadd if gain == 1 else builder.fsub)(total, value, flags=CONTRACT)
+    product = builder.fmul(ir.Constant(_VECTOR, [gain] * N_LANES), value, flags=CONTRACT)
+    return builder.fadd(total, product, flags=CONTRACT)

@@ -26,6 +26,7 @@ from usbeam.show import plot
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 900
 """Of a picture, in pixels."""
+NARROW = Window(0.35, 0.3)
 TRANSMITS = ("all", "ends:2", "random:7@3")
 PLANE_WAVES = {
     "fibres": (
@@ -68,6 +69,8 @@ def full_matrices() -> None:
             images = by_both(echoes, scene.grid, weights, band=echo_band(echoes))
             found = compare(f"{name}, echoes", transmits, images, inside)
             if transmits == "all":
+                narrow = by_both(echoes, scene.grid, weights, band=echo_band(echoes), **cone(NARROW, NARROW))
+                compare(f"{name}, sin 0.35", transmits, narrow)
                 picture(images, ["delay-and-sum", f"Fourier, NCC {found:.5f}"], f"fourier_{name.replace(' ', '_')}.png")
 
 
@@ -90,7 +93,7 @@ def blind_triangles() -> None:
     )
     grid = ub.Grid.linear(x=width, z=depth, shape=(600, 200))
     weights = ub.subsets.ends(recording, 2)
-    narrow = {name: value for name, value in cone(Window(0.35, 0.3), WIDE).items() if name.startswith("transmit")}
+    narrow = {name: value for name, value in cone(NARROW, WIDE).items() if name.startswith("transmit")}
     images = [ub.beamform(recording, grid, method="fourier", transmits=weights, **options) for options in ({}, narrow)]
     picture(images, ["transmit window sin 0.9 (default)", "transmit window sin 0.35"], "blind_triangles.png")
 

@@ -2,9 +2,9 @@
 
 A sum over waves of any height u (kz in steps of the kz grid) is wanted at uniform depths. Each wave is spread over the
 few nearest steps with a Kaiser-Bessel window, an inverse FFT goes to depth, and division by the window's own transform
-undoes the spreading. With 4 taps the RMS error of echoes that lie at the grid's depths is about -63 dB where the kz grid
-is 1.5 times finer than the depths require, and -74 dB where it is twice as fine; of waves that fill any depth, -56 and
--66 dB. The finer grid costs nothing but a longer FFT.
+undoes the spreading. With 4 taps the RMS error of echoes that lie at the grid's depths is about -63 dB where the kz
+grid is 1.5 times finer than the depths require, and -74 dB where it is twice as fine; of waves that fill any depth, -56
+and -66 dB. The finer grid costs nothing but a longer FFT.
 
 References
 ----------

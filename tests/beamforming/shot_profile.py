@@ -1,4 +1,4 @@
-"""The Fourier image by brute force: float64, one depth and one frequency at a time, nothing shared with the package.
+"""The Fourier image by brute force: float64, one depth at a time, nothing shared with the package.
 
 For each transmitter s the field that it sent out and the field that was received are continued to every point,
 
@@ -27,7 +27,7 @@ def window_weight(sine: np.ndarray, window: Window) -> np.ndarray:
     return np.where(u < 1, window.pedestal + (1 - window.pedestal) * (0.5 + 0.5 * np.cos(np.pi * fall)), 0)
 
 
-def leg_weight(kx: np.ndarray, k: float, window: Window, weighting: str) -> np.ndarray:
+def leg_weight(kx: np.ndarray, k: np.ndarray, window: Window, weighting: str) -> np.ndarray:
     """Window of one leg; for `das` over the stationary-phase gain, so that the leg's gain is 1 / sqrt(z)."""
     weight = window_weight(kx / k, window)
     if weighting == "adjoint":
@@ -40,18 +40,18 @@ def kernel(
     to_points: np.ndarray,
     kx: np.ndarray,
     from_elements: np.ndarray,
-    k: float,
+    k: np.ndarray,
     depth: float,
     window: Window,
     weighting: str,
 ) -> np.ndarray:
-    """K from each element to each point of a row: ``(n_x, n_elements)``."""
-    inside = np.flatnonzero(np.abs(kx) < k * window.max_sine)
-    used = slice(inside[0], inside[-1] + 1)
-    kz = np.sqrt(k**2 - kx[used] ** 2)
-    phase = np.exp(1j * (kz * depth + np.pi / 4))
+    """K from each element to each point of a row: ``(n_w, n_x, n_elements)``."""
+    kz = np.sqrt(np.maximum(k[:, None] ** 2 - kx**2, 0))
     period = 2 * np.pi / (kx[1] - kx[0])
-    return (to_points[:, used] * (leg_weight(kx[used], k, window, weighting) * phase / period)) @ from_elements[used]
+    gain = leg_weight(kx, k[:, None], window, weighting) / period * np.exp(1j * (kz * depth + np.pi / 4))
+    # One product for all frequencies: many small ones are slow where processors are shared.
+    waves = (to_points * gain[:, None]).reshape(-1, len(kx))
+    return (waves @ from_elements).reshape(len(k), len(to_points), -1)
 
 
 def spectra(acquisition: Acquisition, band: Sequence[float], padding: int) -> tuple[np.ndarray, np.ndarray]:
@@ -91,21 +91,23 @@ def shot_profiles(
     offset = max(grid.x[-1] - x.min(), x.max() - grid.x[0])
     sine = receive_window.max_sine if plane else max(receive_window.max_sine, transmit_window.max_sine)
     dk = np.pi / (offset + (grid.z[-1] - line) * np.tan(np.arcsin(sine)))  # L = 2 pi / dk, twice what is needed
-    last = int(frequencies[-1] / speed / dk)
+    k = frequencies / speed
+    last = int(k[-1] / dk)
     kx = dk * np.arange(-last, last + 1)
     to_points, from_elements = np.exp(1j * np.outer(grid.x, kx)), np.exp(-1j * np.outer(kx, x))
     from_sources = from_elements[:, fields.element_index]
     images = np.zeros((acquisition.n_tx, *grid.shape), np.complex128)
     for row, depth in enumerate(grid.z - line):
-        for column, w in enumerate(frequencies):
-            k = w / speed
-            received = kernel(to_points, kx, from_elements, k, depth, receive_window, weighting) @ traces[..., column].T
-            if plane:
-                from_first = np.stack([grid.x - x[0], np.zeros_like(grid.x), np.full_like(grid.x, depth)], axis=1)
-                sent = np.exp(1j * w * (fields.delays[:, 0] + from_first @ fields.direction.T / speed))
-            else:
-                sent = kernel(to_points, kx, from_sources, k, depth, transmit_window, weighting)
-            images[:, row] += (sent * received).T
+        received = kernel(to_points, kx, from_elements, k, depth, receive_window, weighting)
+        if plane:
+            from_first = np.stack([grid.x - x[0], np.zeros_like(grid.x), np.full_like(grid.x, depth)], axis=1)
+            arrival = fields.delays[:, 0] + from_first @ fields.direction.T / speed
+            sent = np.exp(1j * np.multiply.outer(frequencies, arrival))
+            gain = np.sqrt(depth)
+        else:
+            sent = kernel(to_points, kx, from_sources, k, depth, transmit_window, weighting)
+            gain = depth
+        images[:, row] = np.einsum("wxt,wxr,trw->tx", sent, received, traces, optimize=True)
         if weighting == "das":
-            images[:, row] *= np.sqrt(depth) if plane else depth
+            images[:, row] *= gain
     return images

@@ -118,19 +118,15 @@ def test_the_oracle_has_the_gain_phase_and_time_of_delay_and_sum(kind):
     assert gain == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("transmit", "receive", "weighting"),
-    [(WIDE, WIDE, "das"), (WIDE, NARROW, "das"), (NARROW, NARROW, "adjoint")],
-    ids=["one window", "two windows", "adjoint"],
-)
-def test_equals_the_oracle(points, transmit, receive, weighting):
+@pytest.mark.parametrize("weighting", ["das", "adjoint"])
+@pytest.mark.parametrize("receive", [WIDE, NARROW], ids=["one window", "two windows"])
+def test_equals_the_oracle(points, receive, weighting):
     """For every transmit, hence for any subset; and for the subsets of the other tests."""
-    grid = ub.Grid.linear(x=(-4e-3, 4e-3), z=(16e-3, 24e-3), shape=(3, 17))
-    shots = shot_profiles(
-        points, grid, transmit_window=transmit, receive_window=receive, band=BAND, weighting=weighting
-    )
+    grid = ub.Grid.linear(x=(-3.5e-3, 3.5e-3), z=(16e-3, 24e-3), shape=(3, 9))
+    windows = {"transmit_window": WIDE, "receive_window": receive}
+    shots = shot_profiles(points, grid, band=BAND, weighting=weighting, **windows)
     for name in ("all", "ends:8", "ends:2", "random:7@3"):
-        case = Case(name, transmit, receive, 0, 0, 0)
+        case = Case(name, WIDE, receive, 0, 0, 0)
         found = fourier(points, grid, case, taps=6, oversampling=2.0, weighting=weighting)
         wanted = np.tensordot(ub.subsets.parse(name, points), shots, 1)
         assert worst_db(found, wanted) < -70, name

@@ -43,8 +43,9 @@ def test_readme_python_runs(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}  # a page is read from top to bottom
     for block in blocks:
-        exec(compile(block, str(README), "exec"), {})
+        exec(compile(block, str(README), "exec"), names)
     assert (tmp_path / "image.png").stat().st_size > 1000
 
 

@@ -343,3 +343,24 @@ def test_settings_say_what_was_done(matrix, grid):
     assert settings["weighting"] == "das"
     low, high = settings["band"]
     assert 0 < low < 5e6 < high < 12.5e6
+
+
+@pytest.mark.parametrize("method", ["das", "fourier"])
+def test_a_transmit_without_receivers_is_dark(method):
+    array = fine_probe(8)
+    receivers = np.tile(np.arange(8), (3, 1))
+    receivers[1] = -1
+    fired = ub.Transmits.plane(array, np.array([-0.1, 0, 0.1]), SPEED)
+    recording = ub.Acquisition(
+        samples=np.ones((1, 3, 8, 400), np.float32),
+        kind="rf",
+        sampling_frequency=25e6,
+        start_time=0.0,
+        sound_speed=SPEED,
+        probe=array,
+        transmits=fired,
+        receive_elements=receivers,
+    )
+    near = ub.Grid.linear(x=(-1e-3, 1e-3), z=(5e-3, 8e-3), shape=(30, 5))
+    assert not ub.beamform(recording, near, method=method, transmits=[0, 1, 0]).data.any()
+    assert ub.beamform(recording, near, method=method, transmits=[1, 0, 0]).data.any()

@@ -66,6 +66,11 @@ def test_places_may_be_a_little_off(axis: int) -> None:
     np.testing.assert_array_equal(line_of(recording(positions)).slot, range(16))
 
 
+@pytest.mark.parametrize("slots", [[0, 1, 3], [0, 2, 4, 5], [0, 3, 6, 7, 8, 11, 14]])
+def test_places_may_be_empty(slots: list[int]) -> None:
+    np.testing.assert_array_equal(line_of(recording(places(slots))).slot, slots)
+
+
 def test_places_rounded_to_micrometres_do_not_add_up() -> None:
     """Most steps are 0.300 mm, the pitch is 0.3004 mm."""
     line = line_of(recording(places(np.round(np.arange(200) * 300.4) / 300)))
@@ -93,10 +98,10 @@ NO_LINE: dict[str, tuple[np.ndarray, dict[str, Any], str]] = {
     "all beside": (moved(slice(None), 1, -1e-3), {}, "elements lie off the image plane"),
     "one tilted": (places(range(16)), {"element_normals": NORMALS}, "elements are tilted"),
     "uneven": (moved(5, 0, 3 * SMALL), {}, "the pitch is not uniform"),
-    "half a pitch": (places([0, 1, 2, 2.5, 3, 4]), {}, "the pitch is not uniform"),
+    "no common pitch": (places([0, 1, 2, 2.4, 3, 4]), {}, "the pitch is not uniform"),
     "growing": (places(np.arange(16) ** 1.1), {}, "the pitch is not uniform"),
     "dense": (places(np.arange(16) / 300), {}, "elements lie on top of each other"),
-    "two in one place": (places([0, 1, 2, 3, 3 + 1e-3, 4]), {}, "the pitch is not uniform"),
+    "two in one place": (places([0, 1, 2, 3, 3 + 1e-3, 4]), {}, "elements lie on top of each other"),
 }
 
 
@@ -109,6 +114,13 @@ def test_arrays_that_are_no_line_are_refused(name: str) -> None:
     assert (caught.value.location or "").startswith("probe/")
     assert "method='das'" in (caught.value.hint or "")
     assert caught.value.found
+
+
+def test_a_tilted_element_is_shown() -> None:
+    with pytest.raises(GeometryError) as caught:
+        line_of(recording(places(range(16)), element_normals=NORMALS))
+    assert caught.value.location == "probe/element_normals"
+    assert "0.1" in str(caught.value.found)
 
 
 def mixed(probe: ub.Probe) -> ub.Transmits:
@@ -152,17 +164,20 @@ def test_single_elements_and_plane_waves_have_an_exact_form() -> None:
 # Depths
 
 
+ANY = recording(places(range(4)))
+
+
 def test_depth_steps() -> None:
     x = np.zeros(1)
-    assert depth_step(ub.Grid(x, np.linspace(1e-3, 2e-3, 11)), WAVELENGTH) == pytest.approx(0.1e-3)
-    assert depth_step(ub.Grid(x, np.array([1e-3, 4e-3])), WAVELENGTH) == pytest.approx(3e-3)
-    assert depth_step(ub.Grid(x, np.array([1e-3])), WAVELENGTH) == pytest.approx(WAVELENGTH / 4)
+    assert depth_step(ANY, ub.Grid(x, np.linspace(1e-3, 2e-3, 11))) == pytest.approx(0.1e-3)
+    assert depth_step(ANY, ub.Grid(x, np.array([1e-3, 4e-3]))) == pytest.approx(3e-3)
+    assert depth_step(ANY, ub.Grid(x, np.array([1e-3]))) == pytest.approx(WAVELENGTH / 4)
     rounded = np.round(np.linspace(1e-3, 2e-3, 30), 6)  # by half a micrometre
-    assert depth_step(ub.Grid(x, rounded), WAVELENGTH) == pytest.approx(1e-3 / 29)
+    assert depth_step(ANY, ub.Grid(x, rounded)) == pytest.approx(1e-3 / 29)
 
 
 @pytest.mark.parametrize("z", [[1e-3, 2e-3, 4e-3], [1e-3, 1.1e-3, 1.2e-3 + 3 * SMALL], np.geomspace(1e-3, 1e-2, 20)])
 def test_uneven_depths_are_refused(z: Any) -> None:
     with pytest.raises(GeometryError, match=r"grid\.z: Fourier beamforming needs equal steps in depth") as caught:
-        depth_step(ub.Grid(np.zeros(1), np.asarray(z)), WAVELENGTH)
+        depth_step(ANY, ub.Grid(np.zeros(1), np.asarray(z)))
     assert "method='das'" in (caught.value.hint or "")

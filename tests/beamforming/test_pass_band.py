@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import usbeam as ub
-from usbeam.beamforming.spectra import EDGE_DB, pass_band
+from usbeam.beamforming.spectra import EDGE_DB, Spectra, pass_band
 from usbeam.errors import ConfigError
 
 CARRIER = 5e6
@@ -68,3 +68,16 @@ def test_bands_end_where_the_samples_do(kind: str, rate: float, held: tuple[floa
 def test_bands_that_are_none(band: tuple[float, float]) -> None:
     with pytest.raises(ConfigError, match=r"band: not a band .expected 0 < low < high"):
         pass_band(empty(), band)
+
+
+@pytest.mark.parametrize("band", [(1e6, 2e6, 3e6), ("a", "b"), 5e6], ids=str)
+def test_a_band_that_is_no_pair_of_numbers_is_refused(band: object) -> None:
+    with pytest.raises(ConfigError, match="band"):
+        pass_band(empty(), band)  # pyright: ignore[reportArgumentType]
+
+
+def test_each_frequency_counts_once_where_the_band_ends_with_the_rate() -> None:
+    """Half the sampling frequency above and below the mixing frequency are one and the same bin."""
+    recording = empty("mixed", rate=CARRIER)
+    made = Spectra(recording, np.zeros(1), pass_band(recording, None), (5e-6, 20e-6))
+    assert len(np.unique(made.frequencies)) <= made.n_fft

@@ -107,7 +107,7 @@ def full_matrix(n_taps) -> Any:
 
     ``grid_full_matrix(spectrum, first, receive_slot, transmit_slot, reach, transmit_leg, receive_leg, height, lowest,
     period, radices, twiddles, table, out)`` adds, for every n >= 0, the pairs (kt, kr) with kt + kr = n dk and those
-    with -n dk: they have the same weights and heights, and so have (kt, kr) and (kr, kt).
+    with -n dk, which have the same weights and heights; (kt, kr) and (kr, kt) have the same height.
 
     Parameters
     ----------

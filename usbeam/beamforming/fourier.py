@@ -12,8 +12,9 @@ alone: the adjoint of the angular-spectrum model, in which what is far or obliqu
 
 The sum over omega at fixed (kt, kr) visits irregular values of kz; it is gridded (`usbeam.beamforming.gridding`). Only
 positive frequencies of the pass-band are used, so the image is analytic. The lateral period L = (largest distance
-across between an image point and an element) + (depth times tangent of the widest accepted angle) keeps periodic copies
-of the aperture out of the accepted cone. Where the pitch exceeds half a wavelength, Q repeats itself, and the grating
+across between an image point and an element) + (depth times tangent of the widest accepted angle) + (wavelength over
+the width of the window's taper) keeps periodic copies of the aperture out of the accepted cone and of what its edge
+diffracts. Where the pitch exceeds half a wavelength, Q repeats itself, and the grating
 lobes equal those of delay-and-sum.
 
 References
@@ -44,6 +45,8 @@ from usbeam.grid import Grid
 WEIGHTINGS = ("das", "adjoint")
 WIDEST = 0.95
 """Largest sine that can be accepted: the lateral period grows with the tangent."""
+_SHARPEST = 0.1
+"""Taper below which no room is made for what a window's edge diffracts: a boxcar rings whatever the period."""
 VALUE_COST, SAMPLE_COST = 2.5, 1.5
 """Work of one value that is spread over the kz grid, and of one sample that is transformed."""
 
@@ -127,8 +130,10 @@ class Fourier:
             )
         across = max(abs(edge - end) for edge in (grid.x.min(), grid.x.max()) for end in line.ends)
         deepest = max(float(z.max()), step)
-        widest = max(window.max_sine for window in windows)
-        wanted = across + deepest * widest / np.sqrt(1 - widest**2) if period is None else period
+        aside = max(
+            _spread_aside(window, deepest, sound_speed / acquisition.probe.center_frequency) for window in windows
+        )
+        wanted = across + aside if period is None else period
         n_period = cast(int, next_fast_len(int(np.ceil(wanted / line.pitch)), real=True))
         self.period = n_period * line.pitch
         self._stages = stages(n_period)
@@ -226,6 +231,13 @@ def _reference(acquisition: Acquisition, line: Line, sound_speed: float) -> tupl
     if wave_kind(acquisition) == "element":
         return shift, None
     return shift + legs.axis @ np.array([line.origin, 0.0, line.depth]) / sound_speed, legs.axis
+
+
+def _spread_aside(window: Window, depth: float, wavelength: float) -> float:
+    """How far across a leg reaches: its cone, and what its edge diffracts (the narrower its taper, the further)."""
+    return depth * window.max_sine / np.sqrt(1 - window.max_sine**2) + wavelength / (
+        window.max_sine * max(window.taper, _SHARPEST)
+    )
 
 
 def _refuse_wide(windows: tuple[Window, ...]) -> None:

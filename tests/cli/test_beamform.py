@@ -110,6 +110,19 @@ def test_options_reach_the_plan(run: Run, recording: Path, tmp_path: Path) -> No
     assert {name: settings[name] for name in wanted} == wanted
 
 
+def test_fourier_is_the_image_that_python_makes(run: Run, recording: Path, tmp_path: Path) -> None:
+    options = ["--method", "fourier", "--band", "3MHz:7MHz", "--weighting", "adjoint", "--transmits", "ends:2"]
+    ended = run("beamform", recording, "-o", tmp_path / "a.h5", *SMALL, *options)
+    assert ended.code == 0, ended.err
+    written = ub.load_image(tmp_path / "a.h5")
+    acquisition = ub.load(recording)
+    chosen = {"band": (3e6, 7e6), "weighting": "adjoint", "transmits": subsets.ends(acquisition, 2)}
+    made = ub.beamform(acquisition, written.grid, method="fourier", **chosen)
+    np.testing.assert_allclose(written.data, made.data, atol=1e-5 * np.abs(made.data).max())
+    wanted = {"method": "fourier", "band": [3e6, 7e6], "weighting": "adjoint", "transmit_window": "tukey:0.1"}
+    assert {name: written.settings[name] for name in wanted} == wanted
+
+
 def test_the_grid_comes_from_the_recording_where_it_is_not_given(run: Run, recording: Path, tmp_path: Path) -> None:
     default = ub.Plan(ub.load(recording)).grid
     run("beamform", recording, "-o", tmp_path / "a.h5")
@@ -192,6 +205,12 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "window": (["--window", "hann"], 2, "a hann window needs an f-number"),
     "interpolation": (["--interpolation", "sinc"], 2, "unknown interpolation"),
     "upsampling": (["--upsampling", "99"], 2, "upsampling: out of range"),
+    "option of das": (["--method", "fourier", "--interpolation", "cubic"], 2, "method fourier has no such option"),
+    "option of fourier": (["--band", "3MHz:7MHz"], 2, "method das has no such option"),
+    "band": (["--method", "fourier", "--band", "3mm:7mm"], 2, "cannot read '3mm' as a frequency"),
+    "band beyond the samples": (["--method", "fourier", "--band", "30MHz:40MHz"], 2, "nothing of this band"),
+    "weighting": (["--method", "fourier", "--weighting", "none"], 2, "unknown weighting"),
+    "angle": (["--method", "fourier", "--f-number", "0.1"], 2, "needs a limited angle"),
     "frame": (["--frames", "3"], 2, "no such frame (expected within 0..2, found 3)"),
     "frames": (["--frames", "1:9"], 2, "no such frame"),
     "many frames": (["--frames", "0:1000000000000"], 2, "no such frame"),

@@ -21,6 +21,7 @@ from usbeam.beamforming.fourier import Fourier
 from usbeam.beamforming.requests import (
     Acceptance,
     acceptances,
+    checked_frame,
     default_grid,
     refuse_huge,
     refuse_nonfinite,
@@ -29,7 +30,7 @@ from usbeam.beamforming.requests import (
     warn_beyond_record,
 )
 from usbeam.beamforming.sampling import choose
-from usbeam.errors import BadField, ConfigError
+from usbeam.errors import ConfigError
 from usbeam.grid import Grid
 from usbeam.image import Image
 
@@ -130,7 +131,7 @@ class Plan:
         self.acquisition = acquisition
         self.grid = default_grid(acquisition) if grid is None else grid
         self.device = devices.resolve(device)
-        self.weights = _weight_matrix(transmits, acquisition)
+        self.weights = subsets.matrix(transmits, acquisition)
         refuse_undersampled(acquisition)
         refuse_huge(self.grid, len(self.weights))
         *defaults, taper = acceptances(acquisition, method)
@@ -243,29 +244,14 @@ class Plan:
 
     def _data(self, samples: npt.ArrayLike, compounding: Compounding) -> npt.NDArray[np.complex64]:
         """Check a frame and image it."""
-        recording = self.acquisition
-        frame = np.ascontiguousarray(samples)
-        expected = recording.samples.shape[1:]
-        if frame.shape != expected:
-            raise BadField("wrong shape", location="samples", expected=expected, found=frame.shape)
-        if np.iscomplexobj(frame) != (recording.kind == "iq") or frame.dtype.kind not in "fic":
-            raise BadField(
-                f"{frame.dtype} samples for a recording of kind {recording.kind}",
-                location="samples",
-                expected=recording.samples.dtype.name,
-            )
-        if frame.dtype.kind != "i":
-            frame = frame.astype(np.complex64 if recording.kind == "iq" else np.float32, copy=False)
-        if recording.offset:  # left in, it would be a step at both ends of the record, which every point would hear
-            kind = np.complex64 if recording.kind == "iq" else np.float32
-            frame = np.add(frame, kind(recording.offset / recording.scale), dtype=kind)
+        frame = checked_frame(self.acquisition, samples)
         _say_once_that_kernels_compile()
         with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is reported below, with its place
             data = compounding.images(self._beamformer, frame, self.grid, self._parts_budget)
         if not np.all(np.isfinite(data)):
             refuse_nonfinite(frame)
-        if recording.scale != 1:
-            data *= np.float32(recording.scale)
+        if self.acquisition.scale != 1:
+            data *= np.float32(self.acquisition.scale)
         return data
 
     def _way(self, compounding: Compounding) -> dict[str, bool]:
@@ -314,17 +300,6 @@ def beamform(
     weights = None if transmits is None else [subsets.check(transmits, acquisition)]
     (image,) = Plan(acquisition, grid, transmits=weights, **options)(acquisition.frame(frame))
     return image
-
-
-def _weight_matrix(transmits: Any, acquisition: Acquisition) -> npt.NDArray[np.float32]:
-    """One checked row per image."""
-    if transmits is None:
-        return subsets.all(acquisition)[None]
-    rows: list[Any] = list(transmits) if np.iterable(transmits) else [transmits]
-    if not rows:
-        raise ConfigError("no transmit is selected", location="transmits", expected="at least one subset")
-    vectors = rows if np.ndim(rows[0]) == 1 else [rows]
-    return np.stack([subsets.check(row, acquisition) for row in vectors])
 
 
 def _refuse_options(method: str, **options: object) -> None:

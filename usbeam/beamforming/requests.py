@@ -137,6 +137,32 @@ def warn_beyond_record(acquisition: Acquisition, grid: Grid, sound_speed: float)
         )
 
 
+def checked_frame(acquisition: Acquisition, samples: npt.ArrayLike) -> npt.NDArray[Any]:
+    """A frame as the beamformers take it: contiguous, float32, int16 or complex64, without the recording's offset.
+
+    Raises
+    ------
+    BadField
+        If it is no frame of this recording.
+    """
+    frame = np.ascontiguousarray(samples)
+    expected = acquisition.samples.shape[1:]
+    if frame.shape != expected:
+        raise BadField("wrong shape", location="samples", expected=expected, found=frame.shape)
+    if np.iscomplexobj(frame) != (acquisition.kind == "iq") or frame.dtype.kind not in "fic":
+        raise BadField(
+            f"{frame.dtype} samples for a recording of kind {acquisition.kind}",
+            location="samples",
+            expected=acquisition.samples.dtype.name,
+        )
+    kind = np.complex64 if acquisition.kind == "iq" else np.float32
+    if frame.dtype.kind != "i":
+        frame = frame.astype(kind, copy=False)
+    if acquisition.offset:  # left in, it would be a step at both ends of the record, which every point would hear
+        frame = np.add(frame, kind(acquisition.offset / acquisition.scale), dtype=kind)
+    return frame
+
+
 def refuse_nonfinite(frame: npt.NDArray[Any]) -> None:
     """Samples that made an image which is not finite, with their place."""
     bad = np.argwhere(~np.isfinite(frame))

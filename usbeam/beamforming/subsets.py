@@ -14,6 +14,7 @@ array([1., 0., 0., 0., 0., 0., 0., 1.], dtype=float32)
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -134,6 +135,16 @@ def check(weights: npt.ArrayLike, source: Source) -> Weights:
     if not np.any(vector):
         raise ConfigError("no transmit is selected", location="transmits", expected="a non-zero weight")
     return vector
+
+
+def matrix(rows: Any, source: Source) -> Weights:
+    """One checked row per image ``(n_images, n_tx)``, from several weight vectors or one; None is all transmits."""
+    if rows is None:
+        return all(source)[None]
+    listed: list[Any] = list(rows) if np.iterable(rows) else [rows]
+    if not listed:
+        raise ConfigError("no transmit is selected", location="transmits", expected="at least one subset")
+    return np.stack([check(row, source) for row in (listed if np.ndim(listed[0]) == 1 else [listed])])
 
 
 _BY_COUNT = {"first": first, "last": last, "every": every, "center": center, "ends": ends}

@@ -107,6 +107,7 @@ class Fourier:
         from scipy.fft import next_fast_len
 
         from usbeam.kernels.lane_fft import stages
+        from usbeam.kernels.lateral_cpu import N_COLUMNS
 
         if weighting not in WEIGHTINGS:
             raise ConfigError(
@@ -163,7 +164,10 @@ class Fourier:
             self._waves = FullMatrix(geometry, (transmit_window, receive_window), fires)
         else:
             self._waves = PlaneWaves(geometry, receive_window, direction)
-        self._lateral = np.exp(1j * np.multiply.outer(x, self._waves.lateral)).astype(np.complex64)
+        self._n_x = len(x)
+        # Whole groups of columns, as the kernel takes them.
+        padded = np.pad(x, (0, -len(x) % N_COLUMNS))
+        self._lateral = np.exp(1j * np.multiply.outer(self._waves.lateral, padded)).astype(np.complex64)
         spread = np.maximum(z, 0) ** (self._waves.n_legs / 2) if weighting == "das" else np.ones_like(z)
         self._spread = spread.astype(np.float32)
         self._folds = fold and kind == "element" and transmit_window == receive_window and same_timing(acquisition)
@@ -205,14 +209,18 @@ class Fourier:
         subsets : (n_subsets, n_tx)
             Transmit weights, one row per image.
         """
-        images = np.empty((len(subsets), len(self._spread), len(self._lateral)), np.complex64)
+        from usbeam.kernels.lateral_cpu import columns
+
+        images = np.empty((len(subsets), len(self._spread), self._n_x), np.complex64)
         for image, weights in zip(images, subsets, strict=True):
             pairs = pair(self._acquisition, weights, np.flatnonzero(weights), fold=self._folds)
             cells = np.zeros((self._n_workers, *self._waves.cells_shape), np.float32)
             for run in self._runs:
                 self._add_run(frame, pairs, run, cells)
-            waves = self._lateral @ self._waves.rows(cells)
-            image[:] = (self._gridding.depths(waves, self._waves.lowest) * self._spread).T
+            rows = self._waves.rows(cells)
+            waves = np.empty((self._lateral.shape[1], rows.shape[1]), np.complex64)
+            columns(self._lateral, rows, waves)
+            image[:] = (self._gridding.depths(waves[: self._n_x], self._waves.lowest) * self._spread).T
         return images
 
     def _add_run(self, frame: npt.NDArray[Any], pairs: Pairs, run: slice, cells: npt.NDArray[np.float32]) -> None:

@@ -35,7 +35,7 @@ from usbeam.grid import Grid
 from usbeam.image import Image
 
 METHODS = ("das", "fourier")
-DEFAULT_BUDGET = 400e6
+DEFAULT_BUDGET = 1e9
 """Bytes for the work on one frame; more gained no speed on the machines measured."""
 _log = logging.getLogger("usbeam")
 

@@ -74,6 +74,11 @@ def _complex_lanes(size: Floats, phase: Floats) -> npt.NDArray[np.float32]:
     return np.concatenate([size * np.cos(phase), size * np.sin(phase)], axis=-1).astype(np.float32)
 
 
+def _whole_vectors(n_cells: int) -> int:
+    """Room for so many cells, as the kernel that makes columns of them takes it."""
+    return -(-n_cells // 8) * 8
+
+
 class FullMatrix:
     """Every element fires alone.
 
@@ -104,7 +109,7 @@ class FullMatrix:
         self._lowest = np.floor(2 * geometry.gridding.cells(oblique)).astype(np.int64)
         self.lowest = int(self._lowest.min())
         highest = int(np.ceil(2 * geometry.gridding.cells(straight).max()))
-        self._n_cells = highest - self.lowest + geometry.gridding.n_taps + 1
+        self._n_cells = _whole_vectors(highest - self.lowest + geometry.gridding.n_taps + 1)
         self._n_n = int(self._reach.sum(axis=1).max()) + 1
 
     @property
@@ -193,7 +198,7 @@ class PlaneWaves:
         self._lowest = np.floor(geometry.gridding.cells(k[:, 0] * low)).astype(np.int64)
         self.lowest = int(self._lowest.min())
         highest = int(np.ceil(geometry.gridding.cells(k[:, -1] * high).max()))
-        self._n_cells = highest - self.lowest + geometry.gridding.n_taps + 1
+        self._n_cells = _whole_vectors(highest - self.lowest + geometry.gridding.n_taps + 1)
 
     @property
     def cells_shape(self) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from usbeam.kernels.vectors import (
     contiguous,
     intrinsic,
     load_vector,
+    permute,
     pointer,
     shuffle,
     splat,
@@ -70,6 +71,25 @@ def load(typing_context, array, index):
 
     def generate(context, builder, signature, arguments):
         return load_vector(builder, pointer(context, builder, signature.args[0], arguments[0], arguments[1], N_LANES))
+
+    return LANES(array, types.int64), generate
+
+
+@intrinsic
+def broadcast(typing_context, array, index):
+    """``array[index]`` in all sixteen lanes; no bound is checked.
+
+    Parameters
+    ----------
+    array : 1-D contiguous float32
+    index : int64
+    """
+    if not contiguous(array):
+        return None
+
+    def generate(context, builder, signature, arguments):
+        at = pointer(context, builder, signature.args[0], arguments[0], arguments[1], 1)
+        return permute(builder, load_vector(builder, at), [0] * N_LANES)
 
     return LANES(array, types.int64), generate
 

@@ -174,15 +174,17 @@ class Fourier:
         self._divide(memory_budget)
 
     def _divide(self, budget: float) -> None:
-        """At most half of the budget for spectra and tables (runs of blocks), the rest for workers."""
+        """Room for a worker per thread, at most half of the budget; the rest for spectra and tables (runs of blocks)."""
         from numba import get_num_threads
 
         n_tx, n_blocks = self._acquisition.n_tx, len(self._spectra.frequencies)
         tables = sum(table.nbytes for table in self._waves.tables(slice(0, 1)))
         per_block = 128 * n_tx * self._acquisition.n_rx + tables
-        length = int(np.clip(budget / 2 // per_block, 1, n_blocks))
+        per_worker = self._waves.bytes_per_worker(n_tx)
+        room = budget - min(budget / 2, get_num_threads() * per_worker)
+        length = int(np.clip(room // per_block, 1, n_blocks))
         self._runs = [slice(start, min(start + length, n_blocks)) for start in range(0, n_blocks, length)]
-        most = int((budget - length * per_block) // self._waves.bytes_per_worker(n_tx))
+        most = int((budget - length * per_block) // per_worker)
         self._n_workers = max(1, min(most, length, get_num_threads()))
         self._kept = self._waves.tables(self._runs[0]) if len(self._runs) == 1 else None
 

@@ -174,7 +174,7 @@ class Fourier:
         self._divide(memory_budget)
 
     def _divide(self, budget: float) -> None:
-        """Room for a worker per thread, at most half of the budget; the rest for spectra and tables (runs of blocks)."""
+        """At most half of the budget for a worker per thread, the rest for spectra and tables (runs of blocks)."""
         from numba import get_num_threads
 
         n_tx, n_blocks = self._acquisition.n_tx, len(self._spectra.frequencies)

@@ -223,16 +223,23 @@ class PlaneWaves:
 
     def tables(self, blocks: slice) -> tuple[npt.NDArray[Any], ...]:
         """What the kernel needs of some blocks: turn, rows, leg, heights, lowest cell."""
+        # Block by block: what is worked out in float64 stays small.
+        each = [self._table(block) for block in range(*blocks.indices(len(self._rows)))]
+        turn, leg, height = (np.stack(part) for part in zip(*each, strict=True))
+        return turn, self._rows[blocks], leg, height, self._lowest[blocks] - self.lowest
+
+    def _table(self, block: int) -> tuple[npt.NDArray[np.float32], ...]:
+        """Turn, leg and heights of one block, for every transmit and row."""
         geometry = self._geometry
-        k = geometry.k[blocks, None, None, :]
+        k = geometry.k[block]
         across = k * self._direction[:, 0, None, None]
         q = self._n[:, None] * geometry.dk - across
         receive = geometry.kz(q, k, self._window.max_sine)
         kz = receive + k * self._direction[:, 2, None, None]
         leg = geometry.leg(self._window, q, k, receive, kz * geometry.depth)
-        height = geometry.gridding.cells(kz) - self._lowest[blocks, None, None, None]
-        turns = _complex_lanes(np.ones(1), across[:, :, 0] * geometry.pitch)
-        return turns, self._rows[blocks], leg, height.astype(np.float32), self._lowest[blocks] - self.lowest
+        height = geometry.gridding.cells(kz) - self._lowest[block]
+        turn = _complex_lanes(np.ones(1), across[:, 0] * geometry.pitch)
+        return turn, leg, height.astype(np.float32)
 
     def grid(self, spectrum: npt.NDArray[np.float32], pairs: Pairs, tables: Any, stages: Any, cells: Cells) -> None:
         """Add the spectra of some pairs, in some blocks, to the cells."""

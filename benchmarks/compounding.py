@@ -10,7 +10,6 @@ low-resolution images that are there already (`usbeam.Plan.transmit_images`).
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,7 +20,6 @@ from numba import get_num_threads
 import usbeam as ub
 from usbeam.beamforming.compounding import Compounding, cheapest, parts_of
 from usbeam.beamforming.plan import METHODS
-from usbeam.show import plot
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 96)
 """Numbers of subsets that are timed."""
@@ -180,11 +178,4 @@ def draw(found: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Images one by one, or summed from the parts that they share.")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--figure", help="draw the result (PNG)")
-    arguments = parser.parse_args()
-    results = run(arguments.repeats)
-    print("\n".join(report(results)))
-    if arguments.figure:
-        plot.save_figure(draw(results), arguments.figure, overwrite=True)
+    print("\n".join(report(run())))

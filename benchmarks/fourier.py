@@ -19,7 +19,6 @@ traces differs.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -37,7 +36,6 @@ import usbeam as ub
 from usbeam.beamforming.plan import METHODS
 from usbeam.beamforming.spectra import pass_band
 from usbeam.beamforming.traces import pair
-from usbeam.show import plot
 
 SPEED, RATE, CENTER = 1540.0, 40e6, 7.5e6
 WIDTH, TOP, BOTTOM = 40e-3, 2e-3, 42e-3
@@ -412,11 +410,4 @@ def draw(found: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Fourier beamforming beside delay-and-sum.")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--figure", help="draw time against elements (PNG)")
-    arguments = parser.parse_args()
-    results = run(arguments.repeats)
-    print("\n".join(report(results)))
-    if arguments.figure:
-        plot.save_figure(draw(results), arguments.figure, overwrite=True)
+    print("\n".join(report(run())))

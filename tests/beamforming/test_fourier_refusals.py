@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import usbeam as ub
-from usbeam.errors import ConfigError, UsbeamError
+from usbeam.errors import ConfigError, TooLarge, UsbeamError
 
 from .conftest import SPEED
 
@@ -81,3 +81,12 @@ def test_requests_that_cannot_be_met(matrix, grid, options):
     with pytest.raises(ConfigError) as caught:
         ub.Plan(matrix, grid, method="fourier", **options)
     assert caught.value.location in options
+
+
+def test_a_period_that_does_not_fit_into_memory_is_refused(matrix):
+    """A pitch of a hundredth of a wavelength, and nearly every angle to 3 m."""
+    dense = bent(matrix, lambda p: p * 0.01)
+    deep = ub.Grid.linear(x=(-1e-3, 1e-3), z=(1e-3, 3.0), shape=(20, 5))
+    with pytest.raises(TooLarge, match="a lateral period of") as refused:
+        ub.Plan(dense, deep, method="fourier")
+    assert "larger f-number" in (refused.value.hint or "")

@@ -39,7 +39,7 @@ from usbeam.beamforming.spectra import Spectra, pass_band
 from usbeam.beamforming.traces import Pairs, pair, same_timing
 from usbeam.beamforming.waves import FullMatrix, Geometry, PlaneWaves
 from usbeam.checks import Floats
-from usbeam.errors import ConfigError, GeometryError
+from usbeam.errors import ConfigError, GeometryError, TooLarge
 from usbeam.grid import Grid
 
 WEIGHTINGS = ("das", "adjoint")
@@ -84,8 +84,9 @@ class Fourier:
 
     Raises
     ------
-    GeometryError, ConfigError
-        For what has no exact form (`usbeam.beamforming.line`), and for windows without an edge.
+    GeometryError, ConfigError, TooLarge
+        For what has no exact form (`usbeam.beamforming.line`), for windows without an edge, and for a period that does
+        not fit into the free memory.
     """
 
     def __init__(
@@ -137,7 +138,6 @@ class Fourier:
         wanted = across + aside if period is None else period
         n_period = cast(int, next_fast_len(int(np.ceil(wanted / line.pitch)), real=True))
         self.period = n_period * line.pitch
-        self._stages = stages(n_period)
         self._gridding = Gridding(len(z), step, taps, oversampling)
 
         shift, direction = _reference(acquisition, line, sound_speed)
@@ -164,6 +164,8 @@ class Fourier:
             self._waves = FullMatrix(geometry, (transmit_window, receive_window), fires)
         else:
             self._waves = PlaneWaves(geometry, receive_window, direction)
+        _refuse_huge(self.period, self._waves.bytes_per_worker(acquisition.n_tx))
+        self._stages = stages(n_period)
         self._n_x = len(x)
         # Whole groups of columns, as the kernel takes them.
         padded = np.pad(x, (0, -len(x) % N_COLUMNS))
@@ -248,6 +250,20 @@ def _spread_aside(window: Window, depth: float, wavelength: float) -> float:
     return depth * window.max_sine / np.sqrt(1 - window.max_sine**2) + wavelength / (
         window.max_sine * max(window.taper, _SHARPEST)
     )
+
+
+def _refuse_huge(period: float, worker_bytes: float) -> None:
+    """A lateral period so long, or a pitch so fine, that not even one block of frequencies fits."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if worker_bytes > 0.8 * free:
+        raise TooLarge(
+            f"a lateral period of {period:.3g} m takes {worker_bytes / 1e9:.3g} GB",
+            location="transmit_f_number, f_number, grid",
+            expected=f"at most 80 % of the {free / 1e9:.3g} GB that are free",
+            hint=f"accept smaller angles (a larger f-number), image less depth, or {HINT}",
+        )
 
 
 def _refuse_wide(windows: tuple[Window, ...]) -> None:

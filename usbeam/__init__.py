@@ -34,8 +34,12 @@ _HOMES = {
     "validate": "usbeam.io",
     "simulate": "usbeam.simulate",
     "subsets": "usbeam.beamforming",
+    "metrics": "usbeam.measure",
+    "psf": "usbeam.measure",
+    "roi": "usbeam.measure",
+    "plot": "usbeam.show",
 }
-_MODULES = frozenset({"simulate", "subsets"})
+_MODULES = frozenset({"metrics", "plot", "psf", "roi", "simulate", "subsets"})
 
 if TYPE_CHECKING:
     from usbeam import simulate as simulate
@@ -52,7 +56,11 @@ if TYPE_CHECKING:
     from usbeam.io import save as save
     from usbeam.io import validate as validate
     from usbeam.io.convert import convert as convert
+    from usbeam.measure import metrics as metrics
+    from usbeam.measure import psf as psf
+    from usbeam.measure import roi as roi
     from usbeam.probe import Probe as Probe
+    from usbeam.show import plot as plot
     from usbeam.transmits import Transmits as Transmits
 
 __all__ = ["__version__", *sorted(_HOMES)]  # pyright: ignore[reportUnsupportedDunderAll]

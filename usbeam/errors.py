@@ -120,6 +120,10 @@ class ConfigError(UsbeamError, ValueError):
     exit_code = 2
 
 
+class MeasurementError(UsbeamError, ValueError):
+    """A figure that this image and this place do not have: an empty region, no variance, no -6 dB crossing."""
+
+
 class OutputExists(ConfigError):
     """The output is already there and ``overwrite`` was not given."""
 

@@ -166,6 +166,8 @@ class Plan:
             "method": method,
             "device": self.device,
             "sound_speed": speed,
+            "wavelength": speed / acquisition.probe.center_frequency,
+            "pitch": acquisition.probe.pitch,
             "f_number": receive.f_number,
             "window": receive.window,
             "transmit_f_number": transmit.f_number,

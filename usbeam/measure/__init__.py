@@ -1,0 +1,1 @@
+"""What an image is worth: regions, contrast and its companions, point-spread functions."""

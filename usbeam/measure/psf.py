@@ -1,0 +1,322 @@
+"""Point-spread functions: how an image shows a point.
+
+Every level is one of the linear envelope, every length is found between the pixels (`usbeam.measure.bandlimited`), and
+nothing is fitted: a spot is as wide as it is where it has fallen to half of its peak (-6.02 dB).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import binary_propagation
+
+from usbeam.checks import Floats
+from usbeam.errors import ConfigError, MeasurementError
+from usbeam.grid import Grid
+from usbeam.image import Image
+from usbeam.measure import lobes
+from usbeam.measure.bandlimited import Surface
+from usbeam.measure.lobes import Sides, decibels
+from usbeam.measure.peaks import Pixel, brightest, envelope_of
+from usbeam.measure.peaks import find as find
+from usbeam.measure.width import half_width
+
+REACH = 5.0
+"""Half width of the window around a spot, in units of the larger of its two widths, where none is given."""
+FEW_SAMPLES = 4.0
+"""Pixels across a width below which it is doubtful."""
+EDGE_ENERGY = 0.01
+"""Fraction of the energy in the outer fifth of the band above which the pixels are too far apart."""
+FLAT = 3
+"""Pixels in a row at the very maximum that no band-limited spot has."""
+FINENESS = 16
+"""Samples of the patch across a width."""
+MOST = 512
+"""Samples of the patch on either side of the peak."""
+_log = logging.getLogger("usbeam")
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Levels along a line through a spot's peak.
+
+    Parameters
+    ----------
+    position : (n,)
+        Where: x or z [m].
+    level_db : (n,)
+        Envelope over the spot's peak.
+    """
+
+    position: Floats
+    level_db: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Spot:
+    """The image of a point.
+
+    Parameters
+    ----------
+    x, z
+        Of the peak, between the pixels [m].
+    peak
+        Its envelope.
+    lateral_fwhm, axial_fwhm
+        Full width at half of the peak along x and along z, through the peak [m].
+    major_fwhm, minor_fwhm
+        The same along the spot's own long axis and across it: the principal axes of the second moments of what lies
+        above half of the peak, weighted by how far above. They tell of oblique spread.
+    angle
+        From +x toward +z (down) to the long axis, above -pi/2 and up to pi/2 [rad].
+    peak_sidelobe_db
+        Highest side lobe over the peak (`usbeam.measure.lobes`); None where there is none within the window.
+    integrated_sidelobe_db
+        Energy in the window outside the main lobe over the energy inside it.
+    grating_lobe_db
+        Highest level where grating lobes would be; None where pitch or wavelength is not known, or the image does not
+        reach there.
+    warnings
+        What makes these figures doubtful, in sentences.
+    lateral, axial
+        Profiles along x and along z through the peak, over the window.
+    patch
+        The envelope within the window, finely sampled.
+    """
+
+    x: float
+    z: float
+    peak: float
+    lateral_fwhm: float
+    axial_fwhm: float
+    major_fwhm: float
+    minor_fwhm: float
+    angle: float
+    peak_sidelobe_db: float | None
+    integrated_sidelobe_db: float
+    grating_lobe_db: float | None
+    warnings: tuple[str, ...]
+    lateral: Profile
+    axial: Profile
+    patch: Image
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw cross-sections and contour: `usbeam.show.plot.psf`."""
+        from usbeam.show import plot
+
+        return plot.psf(self) if ax is None else plot.psf(self, ax=ax)
+
+
+def measure(
+    image: Image,
+    near: tuple[float, float] | None = None,
+    *,
+    window: float | None = None,
+    within: float = 1e-3,
+    pitch: float | None = None,
+    wavelength: float | None = None,
+) -> Spot:
+    """Measure one spot.
+
+    Parameters
+    ----------
+    image
+        Complex or envelope, on a uniform grid. A complex image may have pixels a quarter of a wavelength apart.
+    near
+        (x, z) [m]: the brightest local maximum within `within` of it is measured. If not given: the image's maximum.
+    window
+        Half width of the square around the peak in which side lobes are sought [m]; if not given, `REACH` times the
+        larger of the lateral and axial widths.
+    within
+        Search radius around `near` [m].
+    pitch, wavelength
+        Of the array [m], for the grating lobes; if not given, as the image's settings have them.
+
+    Returns
+    -------
+    Spot
+
+    Raises
+    ------
+    ConfigError
+        For a dB image, an uneven grid, or sizes that are not positive.
+    MeasurementError
+        If the image is empty, the place lies outside it, there is no peak near the place or it lies on the border, or
+        the spot does not fall to half of its peak before the border.
+
+    Examples
+    --------
+    A Gaussian spot, 0.5 mm wide and 0.3 mm high:
+
+    >>> grid = Grid.linear(x=(-3e-3, 3e-3), z=(7e-3, 13e-3), shape=(61, 61))
+    >>> x, z = np.meshgrid(grid.x / 0.5e-3, (grid.z - 10e-3) / 0.3e-3)
+    >>> spot = measure(Image(np.exp(-4 * np.log(2) * (x**2 + z**2)).astype(np.complex64), grid))
+    >>> f"{1e3 * spot.lateral_fwhm:.4f} mm, {1e3 * spot.axial_fwhm:.4f} mm"
+    '0.5000 mm, 0.3000 mm'
+    """
+    for name, size in (("window", window), ("within", within), ("pitch", pitch), ("wavelength", wavelength)):
+        if size is not None and not (np.isfinite(size) and size > 0):
+            raise ConfigError("not a positive length", location=name, expected="metres > 0", found=size)
+    pixel = brightest(image, near, within)
+    surface = Surface.around(image, pixel)
+    *center, peak = surface.summit(pixel)
+    x, z = center
+    lateral, axial = _crossings(surface, center, 0.0), _crossings(surface, center, np.pi / 2)
+    lateral_fwhm, axial_fwhm = sum(lateral), sum(axial)
+    angle = _long_axis(surface, center, peak, max(lateral_fwhm, axial_fwhm))
+    along, across = (sum(_crossings(surface, center, direction)) for direction in (angle, angle + np.pi / 2))
+    reach = REACH * max(lateral_fwhm, axial_fwhm) if window is None else window
+    fine = _around(image.grid, center, reach, (lateral_fwhm / FINENESS, axial_fwhm / FINENESS))
+    level = surface.on(fine) / peak
+    beam_x, beam_z = level.max(axis=0), level.max(axis=1)
+    ends_x, ends_z = lobes.main_lobe(fine.x, beam_x, x, lateral), lobes.main_lobe(fine.z, beam_z, z, axial)
+    pitch = image.settings.get("pitch") if pitch is None else pitch
+    wavelength = image.settings.get("wavelength") if wavelength is None else wavelength
+    return Spot(
+        x=x,
+        z=z,
+        peak=peak,
+        lateral_fwhm=lateral_fwhm,
+        axial_fwhm=axial_fwhm,
+        major_fwhm=along,
+        minor_fwhm=across,
+        angle=angle if angle <= np.pi / 2 else angle - np.pi,
+        peak_sidelobe_db=lobes.peak_sidelobe_db(fine.x, beam_x, x, ends_x),
+        integrated_sidelobe_db=lobes.integrated_sidelobe_db(fine, level, (x, z), (ends_x, ends_z)),
+        grating_lobe_db=lobes.grating_lobe_db(image, (x, z), peak, pitch, wavelength),
+        warnings=(
+            *_sampling_doubts(image, pixel, surface, (axial_fwhm, lateral_fwhm)),
+            *_window_doubts(image.grid, center, (*lateral, *axial), reach),
+        ),
+        lateral=Profile(fine.x, decibels(level[np.searchsorted(fine.z, z)])),
+        axial=Profile(fine.z, decibels(level[:, np.searchsorted(fine.x, x)])),
+        patch=dataclasses.replace(image, data=(peak * level).astype(np.float32), grid=fine, state="envelope"),
+    )
+
+
+def survey(
+    image: Image,
+    points: Iterable[tuple[float, float]] | None = None,
+    *,
+    window: float | None = None,
+    within: float = 1e-3,
+    pitch: float | None = None,
+    wavelength: float | None = None,
+) -> list[Spot]:
+    """Measure the spots of a whole phantom, for widths over depth and over lateral position.
+
+    Parameters
+    ----------
+    image, window, within, pitch, wavelength
+        As in `measure`.
+    points
+        Places (x, z) [m]; those that `find` finds if not given.
+
+    Returns
+    -------
+    list of Spot
+        In the order of the points. A point that cannot be measured is left out, and a warning in the log
+        (``usbeam``) says which and why.
+
+    Raises
+    ------
+    ConfigError
+        As in `measure`.
+    MeasurementError
+        If the image is empty, or there is no spot that can be measured.
+    """
+    spots: list[Spot] = []
+    for point in find(image) if points is None else points:
+        try:
+            spots.append(measure(image, point, window=window, within=within, pitch=pitch, wavelength=wavelength))
+        except MeasurementError as error:
+            _log.warning("not measured: %s", error)
+    if not spots:
+        raise MeasurementError("no spot that can be measured", location="the image", hint="name places with near=")
+    return spots
+
+
+def _crossings(surface: Surface, center: Sequence[float], angle: float) -> Sides:
+    """Distances from the peak to half of it, against a direction and along it."""
+    x, z = center
+    # Rounded, so that a line along one axis is not thought to reach the other's border.
+    along_x, along_z = (float(round(part, 12)) for part in (np.cos(angle), np.sin(angle)))
+    before, after = (
+        half_width(
+            lambda s, side=side: surface.at(x + side * s * along_x, z + side * s * along_z),
+            step=min(surface.grid.spacing) / 8,
+            limit=min(_room(surface.grid.x, x, side * along_x), _room(surface.grid.z, z, side * along_z)),
+        )
+        for side in (-1, 1)
+    )
+    if before is None or after is None:
+        raise MeasurementError(
+            "the spot does not fall to half of its peak before the image's border",
+            location=f"({1e3 * x:.4g}, {1e3 * z:.4g}) mm",
+            hint="beamform a larger grid",
+        )
+    return before, after
+
+
+def _room(axis: Floats, start: float, direction: float) -> float:
+    """Distance along a direction to an axis' end."""
+    if direction == 0:
+        return np.inf
+    return float((axis[-1] if direction > 0 else axis[0]) - start) / direction
+
+
+def _long_axis(surface: Surface, center: Sequence[float], peak: float, reach: float) -> float:
+    """Angle of the largest second moment of the main lobe above half of its peak, in [0, pi)."""
+    x, z = center
+    near = _around(surface.grid, center, reach, (reach / 64, reach / 64))
+    above = surface.on(near) - peak / 2
+    seed = (near.z == z)[:, None] & (near.x == x)
+    lobe = binary_propagation(seed, mask=above > 0)
+    cut = any(np.any(side) for side in (lobe[0], lobe[-1], lobe[:, 0], lobe[:, -1]))
+    if cut and reach < np.ptp(surface.grid.x) + np.ptp(surface.grid.z):
+        return _long_axis(surface, center, peak, 2 * reach)
+    rows, columns = np.nonzero(lobe)
+    moments = np.cov(near.x[columns], near.z[rows], aweights=above[lobe])
+    along_x, along_z = np.linalg.eigh(moments)[1][:, -1]
+    return float(np.arctan2(along_z, along_x) % np.pi)
+
+
+def _around(grid: Grid, center: Sequence[float], reach: float, steps: tuple[float, float]) -> Grid:
+    """A finer grid within another, with a place (x, z) as one of its points."""
+    x, z = (_positions(axis, *each, reach) for axis, *each in zip((grid.x, grid.z), center, steps, strict=True))
+    return Grid(x, z)
+
+
+def _positions(axis: Floats, center: float, step: float, reach: float) -> Floats:
+    step = max(step, reach / MOST)
+    before, after = (int(min(reach, abs(end - center)) / step) for end in (axis[0], axis[-1]))
+    return np.asarray(center + step * np.arange(-before, after + 1), np.float64)
+
+
+def _sampling_doubts(image: Image, pixel: Pixel, surface: Surface, widths: tuple[float, float]) -> Iterator[str]:
+    """Whether the pixels hold the spot."""
+    envelope, names = envelope_of(image), ("axial", "lateral")
+    for name, width, step, edge in zip(names, widths, image.grid.spacing, surface.edge_energy, strict=True):
+        if width < FEW_SAMPLES * step:
+            yield f"fewer than {FEW_SAMPLES:g} samples across the {name} width ({width / step:.2g})"
+        if edge > EDGE_ENERGY:
+            yield f"the {name} step of the grid, {1e3 * step:.3g} mm, is too coarse for what the image holds"
+    seed = np.zeros(envelope.shape, bool)
+    seed[pixel] = True
+    rows, columns = np.nonzero(binary_propagation(seed, mask=envelope == envelope[pixel]))
+    if max(np.ptp(rows), np.ptp(columns)) + 1 >= FLAT:
+        yield f"the peak looks clipped: {len(rows)} neighbouring pixels have the very same value"
+
+
+def _window_doubts(grid: Grid, center: Sequence[float], crossings: tuple[float, ...], reach: float) -> Iterator[str]:
+    """Whether the window holds the spot, and the image the window."""
+    if max(crossings) > reach:
+        yield "a half-maximum crossing lies outside the window"
+    room = min(min(c - axis[0], axis[-1] - c) for c, axis in zip(center, (grid.x, grid.z), strict=True))
+    if room < reach:
+        yield "the window reaches beyond the image: side lobes are those within it"

@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 from matplotlib.figure import Figure
 
+import usbeam as ub
 from usbeam import Grid, Image
 from usbeam.errors import ConfigError, OutputExists
 from usbeam.show import plot
@@ -97,7 +98,7 @@ def test_images_side_by_side_share_one_bar() -> None:
     figure = axes[0].figure
     assert len(figure.axes) == 3
     assert all(ax.images[0].get_clim() == (-45, 0) for ax in axes)
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ConfigError, match="1 images, 2 titles, 1 axes"):
         plot.side_by_side([spot()], ["left", "right"])
 
 
@@ -142,3 +143,102 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     plot.save_figure(plot.bmode(spot()), path, overwrite=True)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+# Regions
+
+
+PAIRS = {
+    "left": ub.roi.RegionPair(
+        "left", ub.roi.Circle(-1e-3, 12e-3, 0.4e-3), ub.roi.Rectangle(x=(-1.8e-3, -0.2e-3), z=(13e-3, 14e-3))
+    ),
+    "tiny": ub.roi.RegionPair(
+        "tiny", ub.roi.Circle(1.05e-3, 12.05e-3, 1e-6), ub.roi.Annulus(1e-3, 12e-3, 0.3e-3, 0.6e-3)
+    ),
+}
+
+
+def outlines(axes) -> list[tuple[float, ...]]:
+    """Limits in mm (left, right, top, bottom) of every closed line drawn by `contour`."""
+    paths = [np.concatenate([path.vertices for path in drawn.get_paths()]) for drawn in axes.collections]
+    return [
+        (*each[:, 0][[each[:, 0].argmin(), each[:, 0].argmax()]], each[:, 1].min(), each[:, 1].max()) for each in paths
+    ]
+
+
+def test_regions_are_outlined_where_they_are() -> None:
+    axes = plot.regions(spot(), PAIRS)
+    assert len(axes.images) == 1
+    drawn = outlines(axes)  # the tiny circle lies between pixels: nothing to draw
+    assert drawn[0] == pytest.approx((-1.4, -0.6, 11.6, 12.4), abs=0.02)
+    assert drawn[1] == pytest.approx((-1.8, -0.2, 13, 14), abs=0.02)
+    assert drawn[2] == pytest.approx((0.4, 1.6, 11.4, 12.6), abs=0.02)
+    (label,) = axes.texts
+    assert (label.get_text(), label.get_position()) == ("left", pytest.approx((-1, 12)))
+
+
+# Spots
+
+
+def gaussian(lateral: float, axial: float, z: float = 13e-3) -> ub.psf.Spot:
+    """A Gaussian of these widths, complex with a carrier."""
+    grid = Grid.linear(x=(-4e-3, 4e-3), z=(z - 3e-3, z + 3e-3), shape=(121, 161))
+    u, v = np.meshgrid(grid.x / lateral, (grid.z - z) / axial)
+    envelope = np.exp(-4 * np.log(2) * (u**2 + v**2))
+    return ub.psf.measure(Image((envelope * np.exp(5e4j * v * axial)).astype(np.complex64), grid))
+
+
+def test_cross_sections_cross_minus_six_at_half_the_width() -> None:
+    axes = plot.cross_sections(gaussian(0.8e-3, 0.5e-3))
+    lateral, axial, half = axes.lines
+    for line, width in ((lateral, 0.8), (axial, 0.5)):
+        distance, level = line.get_data()
+        assert distance[np.argmax(level)] == pytest.approx(0, abs=1e-6)
+        above = distance[level > 20 * np.log10(0.5)]
+        assert np.ptp(above) == pytest.approx(width, abs=0.06)
+    assert half.get_ydata()[0] == pytest.approx(-6.02, abs=0.01)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "lateral, FWHM 0.8 mm",
+        "axial, FWHM 0.5 mm",
+    ]
+
+
+def test_contour_shows_half_of_the_peak_and_the_principal_widths() -> None:
+    axes = plot.contour(gaussian(0.8e-3, 0.5e-3))
+    (lines,) = axes.collections
+    half = lines.get_paths()[list(lines.levels).index(pytest.approx(-6.02, abs=0.01))].vertices
+    assert np.ptp(half, axis=0) == pytest.approx((0.8, 0.5), abs=0.02)
+    along, across = (np.ptp(np.array(line.get_data()), axis=1) for line in axes.lines)
+    assert along == pytest.approx((0.8, 0), abs=0.01)
+    assert across == pytest.approx((0, 0.5), abs=0.01)
+
+
+def test_a_spot_draws_itself(tmp_path: Path) -> None:
+    axes = gaussian(0.8e-3, 0.5e-3).plot()
+    assert [len(each.lines) for each in axes] == [2, 3]
+    assert axes[0].get_title() == "x 0.00 mm, z 13.00 mm"
+    plot.save_figure(axes[0], tmp_path / "spot.png")
+    pair = Figure().subplots(1, 2)
+    assert tuple(gaussian(0.8e-3, 0.5e-3).plot(ax=pair)) == tuple(pair)
+
+
+def test_widths_against_depth_beside_theory() -> None:
+    spots = [gaussian(0.5e-3 * depth / 10e-3, 0.5e-3, depth) for depth in (10e-3, 20e-3)]
+    axes = plot.fwhm_against_depth(spots, theory=lambda depth: (0.05 * depth, 0.4e-3))
+    lateral, axial, lateral_theory, axial_theory = (np.array(line.get_data()) for line in axes.lines)
+    np.testing.assert_allclose(lateral, [[10, 20], [0.5, 1]], rtol=1e-3)
+    np.testing.assert_allclose(axial, [[10, 20], [0.5, 0.5]], rtol=1e-3)
+    np.testing.assert_allclose(lateral_theory[:, [0, -1]], [[10, 20], [0.5, 1]], rtol=1e-4)
+    np.testing.assert_allclose(axial_theory[1], 0.4)
+    assert axes.get_ylim()[0] == 0
+    assert len(plot.fwhm_against_depth(spots).lines) == 2
+
+
+def test_the_users_own_style_is_left_alone() -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    ax = Figure().add_subplot()
+    plot.bmode(spot(), ax=ax)
+    assert dict(matplotlib.rcParams) == before
+    assert ax.xaxis.label.get_fontsize() == before["font.size"]

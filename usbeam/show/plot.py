@@ -1,21 +1,43 @@
-"""Pictures with axes in mm and a dB bar. Every function takes ``ax=`` and returns it."""
+"""Pictures with axes in mm and levels in dB. Every function takes ``ax=`` and returns it.
+
+Figures made here are sized for print, and their colours (M. Okabe and K. Ito, "Color Universal Design", 2008) are told
+apart by colour-blind readers. They are matplotlib Figures that pyplot does not know: nothing needs closing, and a
+notebook shows them by ``ax.figure``.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
+from cycler import cycler
 
 from usbeam.errors import ConfigError
 from usbeam.image import Image
 from usbeam.io.atomic import atomic_write
+from usbeam.measure.psf import Spot
+from usbeam.measure.roi import RegionPair
 
 NON_UNIFORM = 1e-3
 """Relative deviation of a grid's step above which pixels are drawn one by one."""
+BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+STYLE: Any = {
+    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY]),
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # publishers refuse Type 3
+}
+HALF_DB = 20 * np.log10(0.5)
 
 
+@matplotlib.rc_context(STYLE)
 def bmode(image: Image, *, dynamic_range: float = 60.0, ax: Any = None, colorbar: bool = True, title: str = "") -> Any:
     """Show an image in grey, depth downwards, axes in mm.
 
@@ -37,44 +59,26 @@ def bmode(image: Image, *, dynamic_range: float = 60.0, ax: Any = None, colorbar
     matplotlib Axes
     """
     if ax is None:
-        from matplotlib.figure import Figure
-
         width, height = image.grid.extent_mm[1] - image.grid.extent_mm[0], np.ptp(image.grid.extent_mm[2:])
         size = 5.0 / max(width, height)
-        # "constrained" needs two rounds where the aspect is fixed and there is a bar; the first cuts the labels off.
-        # A Figure of its own, not pyplot's: nothing is registered globally, nothing needs closing.
-        ax = Figure(
-            figsize=(max(3.2, width * size + 1.7), max(2.4, height * size + 0.9)), layout="compressed"
-        ).add_subplot()
+        ax = _axes((max(3.2, width * size + 1.7), max(2.4, height * size + 0.9)))[0]
     shown = image if image.state == "db" else image.db(dynamic_range)
-    floor = -float(shown.dynamic_range_db or dynamic_range)
+    limits = {"vmin": -float(shown.dynamic_range_db or dynamic_range), "vmax": 0, "cmap": "gray"}
     x_mm, z_mm = shown.grid.x * 1e3, shown.grid.z * 1e3
     if all(_is_uniform(axis) for axis in (x_mm, z_mm)):
-        picture = ax.imshow(
-            shown.data,
-            extent=shown.grid.extent_mm,
-            cmap="gray",
-            vmin=floor,
-            vmax=0,
-            aspect="equal",
-            interpolation="nearest",
-        )
+        picture = ax.imshow(shown.data, extent=shown.grid.extent_mm, aspect="equal", interpolation="nearest", **limits)
     else:
-        picture = ax.pcolormesh(x_mm, z_mm, shown.data, cmap="gray", vmin=floor, vmax=0, shading="nearest")
+        picture = ax.pcolormesh(x_mm, z_mm, shown.data, shading="nearest", **limits)
         ax.set_aspect("equal")
         ax.invert_yaxis()
     ax.set(xlabel="lateral x [mm]", ylabel="depth z [mm]", title=title)
     if colorbar:
-        ax.figure.colorbar(picture, ax=ax, label="dB", fraction=0.046, pad=0.03)
+        _bar(picture, [ax])
     return ax
 
 
-def _is_uniform(axis: Any) -> bool:
-    steps = np.diff(axis)
-    return not len(steps) or bool(np.ptp(steps) <= NON_UNIFORM * steps.mean())
-
-
-def side_by_side(images: Sequence[Image], titles: Sequence[str], *, dynamic_range: float = 60.0) -> Any:
+@matplotlib.rc_context(STYLE)
+def side_by_side(images: Sequence[Image], titles: Sequence[str], *, dynamic_range: float = 60.0, ax: Any = None) -> Any:
     """Show images of one grid next to each other, each relative to its own maximum, with one dB bar.
 
     Parameters
@@ -83,27 +87,198 @@ def side_by_side(images: Sequence[Image], titles: Sequence[str], *, dynamic_rang
         As many titles as images.
     dynamic_range
         [dB].
+    ax : sequence of matplotlib Axes, optional
+        One per image; a new figure if not given.
 
     Returns
     -------
-    array of matplotlib Axes, one per image
-    """
-    from matplotlib.figure import Figure
+    sequence of matplotlib Axes, one per image
 
+    Raises
+    ------
+    ConfigError
+        For another number of titles or axes than images.
+    """
     left, right, bottom, top = images[0].grid.extent_mm
     height = 3.5 * min(4.0, max(0.6, (bottom - top) / (right - left)))
-    axes = Figure(figsize=(4.0 * len(images) + 1, height + 0.9), layout="constrained").subplots(
-        1, len(images), sharey=True, squeeze=False
-    )[0]
-    for ax, image, title in zip(axes, images, titles, strict=True):
-        bmode(image, dynamic_range=dynamic_range, ax=ax, colorbar=False, title=title)
-        ax.label_outer()
-    axes[0].figure.colorbar(axes[-1].images[0], ax=list(axes), label="dB", fraction=0.046, pad=0.02)
+    axes = _axes((4.0 * len(images) + 1, height + 0.9), len(images)) if ax is None else list(ax)
+    if not len(images) == len(titles) == len(axes):
+        counts = f"{len(images)} images, {len(titles)} titles, {len(axes)} axes"
+        raise ConfigError("pictures, titles and axes differ in number", location="images", found=counts)
+    for each, image, title in zip(axes, images, titles, strict=True):
+        bmode(image, dynamic_range=dynamic_range, ax=each, colorbar=False, title=title)
+        if each is not axes[0]:
+            each.set_ylabel("")
+            each.tick_params(labelleft=False)
+    (mappable,) = axes[-1].images or axes[-1].collections
+    _bar(mappable, axes)
     return axes
 
 
-def save_figure(ax: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+@matplotlib.rc_context(STYLE)
+def regions(
+    image: Image, pairs: Mapping[str, RegionPair], *, dynamic_range: float = 60.0, ax: Any = None, title: str = ""
+) -> Any:
+    """Show an image with the outlines of its regions: inside drawn through, outside dashed, names beside them.
+
+    Parameters
+    ----------
+    image, dynamic_range, ax, title
+        As `bmode` takes them.
+    pairs
+        As `usbeam.roi.load` gives them.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    from matplotlib.patheffects import withStroke
+
+    ax = bmode(image, dynamic_range=dynamic_range, ax=ax, title=title)
+    x_mm, z_mm = image.grid.x * 1e3, image.grid.z * 1e3
+    shadow = [withStroke(linewidth=2.5, foreground="black")]
+    for name, pair in pairs.items():
+        for shape, color, line in ((pair.inside, SKY, "solid"), (pair.outside, AMBER, "dashed")):
+            distance = shape.signed_distance(image.grid)
+            if distance.min() < 0 < distance.max():  # its zero is the outline, of whatever shape
+                outline = ax.contour(x_mm, z_mm, distance, [0], colors=color, linestyles=line, linewidths=1.2)
+                outline.set_path_effects(shadow)
+        rows, columns = np.nonzero(pair.inside.inside(image.grid))
+        if rows.size:
+            place = float(x_mm[columns].mean()), float(z_mm[rows].mean())
+            ax.text(*place, name, color=SKY, fontsize=8, ha="center", va="center", path_effects=shadow)
+    return ax
+
+
+@matplotlib.rc_context(STYLE)
+def cross_sections(spot: Spot, *, floor_db: float = -60.0, ax: Any = None) -> Any:
+    """Show the lateral and the axial cut through a spot: level against the distance from its peak.
+
+    Parameters
+    ----------
+    spot
+        As `usbeam.psf.measure` gives it.
+    floor_db
+        Lowest level shown.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes((4.2, 3.2))[0] if ax is None else ax
+    cuts = {"lateral": (spot.lateral, spot.x, spot.lateral_fwhm), "axial": (spot.axial, spot.z, spot.axial_fwhm)}
+    for (name, (cut, center, width)), line in zip(cuts.items(), ("solid", "dashed"), strict=True):
+        label = f"{name}, FWHM {width * 1e3:.3g} mm"
+        ax.plot((cut.position - center) * 1e3, cut.level_db, linestyle=line, linewidth=1.5, label=label)
+    ax.axhline(HALF_DB, color="0.6", linewidth=0.8)
+    ax.set(xlabel="distance from the peak [mm]", ylabel="level [dB]", ylim=(floor_db, 2))
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return ax
+
+
+@matplotlib.rc_context(STYLE)
+def contour(spot: Spot, *, floor_db: float = -60.0, ax: Any = None) -> Any:
+    """Show a spot from near: levels in grey, lines at -6, -12, -20 and -40 dB, principal widths as bars.
+
+    Parameters
+    ----------
+    spot
+        As `usbeam.psf.measure` gives it.
+    floor_db
+        Level shown black.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = bmode(spot.patch, dynamic_range=-floor_db, ax=ax, colorbar=False)
+    level = spot.patch.db(200.0, reference=spot.peak).data
+    x_mm, z_mm = spot.patch.grid.x * 1e3, spot.patch.grid.z * 1e3
+    lines = ax.contour(x_mm, z_mm, level, [-40, -20, -12, HALF_DB], colors=[GREEN, SKY, AMBER, ORANGE], linewidths=1)
+    _bar(ax.images[0], [ax]).add_lines(lines)
+    for width, angle in ((spot.major_fwhm, spot.angle), (spot.minor_fwhm, spot.angle + np.pi / 2)):
+        across, down = np.cos(angle) * width * 500, np.sin(angle) * width * 500  # half of it, in mm
+        x, z = spot.x * 1e3, spot.z * 1e3
+        ax.plot([x - across, x + across], [z - down, z + down], color=BLUE, linewidth=1)
+    return ax
+
+
+@matplotlib.rc_context(STYLE)
+def psf(spot: Spot, *, floor_db: float = -60.0, ax: Any = None) -> Any:
+    """Show all of a spot: `contour` beside `cross_sections`.
+
+    Parameters
+    ----------
+    spot, floor_db
+        As they take them.
+    ax : pair of matplotlib Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    pair of matplotlib Axes
+    """
+    near, cuts = _axes((8.2, 3.4), 2) if ax is None else ax
+    contour(spot, floor_db=floor_db, ax=near)
+    cross_sections(spot, floor_db=floor_db, ax=cuts)
+    near.set_title(f"x {spot.x * 1e3:z.2f} mm, z {spot.z * 1e3:.2f} mm")
+    return near, cuts
+
+
+@matplotlib.rc_context(STYLE)
+def fwhm_against_depth(
+    spots: Sequence[Spot], *, theory: Callable[[float], tuple[float, float]] | None = None, ax: Any = None
+) -> Any:
+    """Show lateral and axial FWHM of many spots against their depth.
+
+    Parameters
+    ----------
+    spots
+        As `usbeam.psf.survey` gives them.
+    theory
+        From a depth to the lateral and axial FWHM to be expected, all in m; drawn as lines.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes((4.2, 3.2))[0] if ax is None else ax
+    depths = np.array([spot.z for spot in spots])
+    widths = np.array([(spot.lateral_fwhm, spot.axial_fwhm) for spot in spots])
+    kinds = list(zip(("lateral", "axial"), (BLUE, ORANGE), "os", strict=True))
+    for (name, color, marker), values in zip(kinds, widths.T, strict=True):
+        ax.plot(depths * 1e3, values * 1e3, marker, color=color, markersize=4, label=name)
+    if theory is not None:
+        between = np.linspace(depths.min(), depths.max(), 40)
+        expected = np.array([theory(float(depth)) for depth in between])
+        for (name, color, _), values in zip(kinds, expected.T, strict=True):
+            ax.plot(between * 1e3, values * 1e3, color=color, linewidth=1, label=f"{name}, theory")
+    ax.set(xlabel="depth z [mm]", ylabel="FWHM [mm]")
+    ax.set_ylim(bottom=0)
+    ax.legend()
+    return ax
+
+
+@matplotlib.rc_context(STYLE)
+def save_figure(ax: Any, path: str | os.PathLike[str], *, dpi: float = 200, overwrite: bool = False) -> None:
     """Write the figure that holds `ax`, whole or not at all; the ending says the format.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Any of the figure's.
+    path
+        ``.png``, ``.pdf``, ``.svg`` or another that matplotlib writes.
+    dpi
+        Pixels per inch, where the format has pixels.
+    overwrite
+        Whether a file that is there may be replaced.
 
     Raises
     ------
@@ -116,4 +291,22 @@ def save_figure(ax: Any, path: str | os.PathLike[str], *, overwrite: bool = Fals
     if ending not in ax.figure.canvas.get_supported_filetypes():
         raise ConfigError("not a picture format", path=path, expected=".png, .pdf or .svg", found=f".{ending}")
     with atomic_write(path, overwrite=overwrite) as temporary:
-        ax.figure.savefig(temporary, format=ending, dpi=150)
+        ax.figure.savefig(temporary, format=ending, dpi=dpi)
+
+
+def _axes(size: tuple[float, float], columns: int = 1) -> list[Any]:
+    """Axes of a new figure of a size in inches, beside each other."""
+    from matplotlib.figure import Figure
+
+    # "compressed" keeps bars as tall as pictures of fixed aspect.
+    return list(Figure(figsize=size, layout="compressed").subplots(1, columns, squeeze=False)[0])
+
+
+def _bar(picture: Any, axes: Sequence[Any]) -> Any:
+    """The dB bar of a picture, beside the axes that share it."""
+    return axes[0].figure.colorbar(picture, ax=axes, label="dB", fraction=0.046, pad=0.03)
+
+
+def _is_uniform(axis: Any) -> bool:
+    steps = np.diff(axis)
+    return not len(steps) or bool(np.ptp(steps) <= NON_UNIFORM * steps.mean())

@@ -1,9 +1,12 @@
 """What a spot spills beside its main lobe.
 
 A beam profile is the largest level at each lateral position, whatever the depth (or at each depth, whatever the lateral
-position): side lobes of a wide aperture bend away from the line through the peak, and count all the same. The main lobe
-ends, on each side, at the first minimum of the beam profile beyond the half-maximum crossing. Where the profile falls
-all the way to the window's edge there is no side lobe on that side, and the main lobe has no end.
+position): side lobes of a wide aperture bend away from the line through the peak, and count all the same.
+
+The main lobe ends, on each side, at the first minimum of the beam profile beyond the half-maximum crossing, and at
+`MAIN_LOBE` times the crossing's distance at the latest. A short pulse smears the minima away and leaves a skirt; then
+the second rule says from where on it counts as side lobe. The first zero of an unapodised aperture lies at 1.66 times
+the distance of the crossing on one way and at 2.26 times on both, of a Hann window on both ways at 2.78 times.
 """
 
 from __future__ import annotations
@@ -14,9 +17,10 @@ from usbeam.checks import Floats
 from usbeam.grid import Grid
 from usbeam.image import Image
 from usbeam.measure.bandlimited import Surface
+from usbeam.measure.width import Sides
 
-Sides = tuple[float, float]
-"""Distances from the peak toward lower and toward higher positions [m]."""
+MAIN_LOBE = 3.0
+"""Farthest end of a main lobe, in half widths."""
 SAME_RANGE = 0.05
 """Grating lobes are sought where the distance to the array's centre differs from the spot's by up to this fraction."""
 _FLOOR = 1e-10
@@ -42,22 +46,24 @@ def main_lobe(position: Floats, beam: Floats, center: float, crossings: Sides) -
     Returns
     -------
     (before, after)
-        Distances to the first minima [m]; infinite where there is none.
+        Distances [m].
     """
-    before, after = position < center - crossings[0], position > center + crossings[1]
+    before, after = crossings
     return (
-        _first_minimum(center - position[before][::-1], beam[before][::-1]),
-        _first_minimum(position[after] - center, beam[after]),
+        _end(center - position[::-1], beam[::-1], before),
+        _end(position - center, beam, after),
     )
 
 
-def _first_minimum(distance: Floats, falling: Floats) -> float:
-    rises = np.flatnonzero(np.diff(falling) > 0)
-    return float(distance[rises[0]]) if rises.size else np.inf
+def _end(distance: Floats, beam: Floats, crossing: float) -> float:
+    """End of the main lobe on the side where distances are positive."""
+    distance, beam = distance[distance > crossing], beam[distance > crossing]
+    rises = np.flatnonzero(np.diff(beam) > 0)
+    return min(float(distance[rises[0]]) if rises.size else np.inf, MAIN_LOBE * crossing)
 
 
 def peak_sidelobe_db(position: Floats, beam: Floats, center: float, ends: Sides) -> float | None:
-    """Highest level of the beam profile beyond the main lobe's ends; None where it has none."""
+    """Highest level of the beam profile beyond the main lobe's ends; None where it reaches no farther."""
     beyond = beam[(position < center - ends[0]) | (position > center + ends[1])]
     return float(decibels(beyond.max())) if beyond.size else None
 

@@ -21,10 +21,12 @@ from usbeam.grid import Grid
 from usbeam.image import Image
 from usbeam.measure import lobes
 from usbeam.measure.bandlimited import Surface
-from usbeam.measure.lobes import Sides, decibels
+from usbeam.measure.diffraction import DiffractionLimit as DiffractionLimit
+from usbeam.measure.diffraction import diffraction_limit as diffraction_limit
+from usbeam.measure.lobes import decibels
 from usbeam.measure.peaks import Pixel, brightest, envelope_of
 from usbeam.measure.peaks import find as find
-from usbeam.measure.width import half_width
+from usbeam.measure.width import Sides, half_widths
 
 REACH = 5.0
 """Half width of the window around a spot, in units of the larger of its two widths, where none is given."""
@@ -34,6 +36,8 @@ EDGE_ENERGY = 0.01
 """Fraction of the energy in the outer fifth of the band above which the pixels are too far apart."""
 FLAT = 3
 """Pixels in a row at the very maximum that no band-limited spot has."""
+STEPS = 8
+"""Of the walk to half of the peak, per pixel."""
 FINENESS = 16
 """Samples of the patch across a width."""
 MOST = 512
@@ -75,7 +79,8 @@ class Spot:
     angle
         From +x toward +z (down) to the long axis, above -pi/2 and up to pi/2 [rad].
     peak_sidelobe_db
-        Highest side lobe over the peak (`usbeam.measure.lobes`); None where there is none within the window.
+        Highest level outside the main lobe, in the window, over the peak (`usbeam.measure.lobes` says where it ends);
+        None where the window or the image ends within the main lobe.
     integrated_sidelobe_db
         Energy in the window outside the main lobe over the energy inside it.
     grating_lobe_db
@@ -106,10 +111,10 @@ class Spot:
     patch: Image
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw cross-sections and contour: `usbeam.show.plot.psf`."""
+        """Draw contour and cross-sections, `usbeam.show.plot.psf`, on a pair of matplotlib Axes or a new figure."""
         from usbeam.show import plot
 
-        return plot.psf(self) if ax is None else plot.psf(self, ax=ax)
+        return plot.psf(self, ax=ax)
 
 
 def measure(
@@ -246,21 +251,19 @@ def _crossings(surface: Surface, center: Sequence[float], angle: float) -> Sides
     x, z = center
     # Rounded, so that a line along one axis is not thought to reach the other's border.
     along_x, along_z = (float(round(part, 12)) for part in (np.cos(angle), np.sin(angle)))
-    before, after = (
-        half_width(
-            lambda s, side=side: surface.at(x + side * s * along_x, z + side * s * along_z),
-            step=min(surface.grid.spacing) / 8,
-            limit=min(_room(surface.grid.x, x, side * along_x), _room(surface.grid.z, z, side * along_z)),
-        )
-        for side in (-1, 1)
+    room = [min(_room(surface.grid.x, x, side * along_x), _room(surface.grid.z, z, side * along_z)) for side in (-1, 1)]
+    sides = half_widths(
+        lambda s: surface.at(x + s * along_x, z + s * along_z),
+        step=min(surface.grid.spacing) / STEPS,
+        limits=(room[0], room[1]),
     )
-    if before is None or after is None:
+    if sides is None:
         raise MeasurementError(
             "the spot does not fall to half of its peak before the image's border",
             location=f"({1e3 * x:.4g}, {1e3 * z:.4g}) mm",
             hint="beamform a larger grid",
         )
-    return before, after
+    return sides
 
 
 def _room(axis: Floats, start: float, direction: float) -> float:
@@ -276,11 +279,11 @@ def _long_axis(surface: Surface, center: Sequence[float], peak: float, reach: fl
     near = _around(surface.grid, center, reach, (reach / 64, reach / 64))
     above = surface.on(near) - peak / 2
     seed = (near.z == z)[:, None] & (near.x == x)
-    lobe = binary_propagation(seed, mask=above > 0)
+    lobe = np.asarray(binary_propagation(seed, mask=above > 0), np.bool_)
     cut = any(np.any(side) for side in (lobe[0], lobe[-1], lobe[:, 0], lobe[:, -1]))
     if cut and reach < np.ptp(surface.grid.x) + np.ptp(surface.grid.z):
         return _long_axis(surface, center, peak, 2 * reach)
-    rows, columns = np.nonzero(lobe)
+    rows, columns = np.argwhere(lobe).T
     moments = np.cov(near.x[columns], near.z[rows], aweights=above[lobe])
     along_x, along_z = np.linalg.eigh(moments)[1][:, -1]
     return float(np.arctan2(along_z, along_x) % np.pi)
@@ -288,11 +291,11 @@ def _long_axis(surface: Surface, center: Sequence[float], peak: float, reach: fl
 
 def _around(grid: Grid, center: Sequence[float], reach: float, steps: tuple[float, float]) -> Grid:
     """A finer grid within another, with a place (x, z) as one of its points."""
-    x, z = (_positions(axis, *each, reach) for axis, *each in zip((grid.x, grid.z), center, steps, strict=True))
-    return Grid(x, z)
+    x, z = center
+    return Grid(_positions(grid.x, x, reach, steps[0]), _positions(grid.z, z, reach, steps[1]))
 
 
-def _positions(axis: Floats, center: float, step: float, reach: float) -> Floats:
+def _positions(axis: Floats, center: float, reach: float, step: float) -> Floats:
     step = max(step, reach / MOST)
     before, after = (int(min(reach, abs(end - center)) / step) for end in (axis[0], axis[-1]))
     return np.asarray(center + step * np.arange(-before, after + 1), np.float64)

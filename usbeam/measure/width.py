@@ -9,36 +9,43 @@ from scipy.optimize import root_scalar
 
 from usbeam.checks import Floats
 
-Profile = Callable[[Floats], Floats]
-"""Level at distances (n,) from a peak, in any unit."""
+Sides = tuple[float, float]
+"""Distances from a peak toward lower and toward higher positions [m]."""
 _BLOCK = 64
 """Distances looked at together."""
 
 
-def half_width(profile: Profile, *, step: float, limit: float) -> float | None:
-    """Distance from a peak to where its profile first falls to half.
+def half_widths(profile: Callable[[Floats], Floats], *, step: float, limits: Sides) -> Sides | None:
+    """Distances from a peak to where its profile first falls to half, on both sides.
 
     Walks outwards until a step lies below half, then finds the crossing within that step (Brent's method).
 
     Parameters
     ----------
     profile
-        Level at distances >= 0 from the peak.
+        Level at positions (n,) relative to the peak, in any unit.
     step
         Of the walk; a dip narrower than this may be stepped over.
-    limit
-        Farthest distance at which the profile is known.
+    limits
+        Farthest distances at which the profile is known.
 
     Returns
     -------
-    float or None
-        None where the profile is above half up to the limit.
+    (before, after) or None
+        None where the profile is above half up to a limit.
 
     Examples
     --------
-    >>> round(2 * half_width(lambda s: np.exp(-4 * np.log(2) * s**2), step=0.05, limit=2.0), 6)
+    >>> sides = half_widths(lambda s: np.exp(-4 * np.log(2) * s**2), step=0.05, limits=(2.0, 2.0))
+    >>> round(sum(sides), 6)
     1.0
     """
+    before = _half_width(lambda s: profile(-s), step, limits[0])
+    after = _half_width(profile, step, limits[1])
+    return None if before is None or after is None else (before, after)
+
+
+def _half_width(profile: Callable[[Floats], Floats], step: float, limit: float) -> float | None:
     level = profile(np.zeros(1))[0] / 2
     reached = 0.0
 

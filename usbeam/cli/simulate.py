@@ -46,6 +46,13 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of scatterers and noise.")] = 0,
     int16: Annotated[bool, typer.Option("--int16", help="Store integers with their scale.")] = False,
+    rois: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the phantom's regions (.toml): each circle against a ring around it.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
@@ -56,11 +63,14 @@ def simulate(
     from usbeam import simulate as room
     from usbeam.errors import ConfigError
     from usbeam.io.atomic import check_output
+    from usbeam.measure import roi
     from usbeam.probe import Probe
     from usbeam.units import parse_quantity, parse_range
 
     start = time.perf_counter()
-    check_output(output, overwrite=settings.overwrite)
+    for path in (output, rois):
+        if path is not None:
+            check_output(path, overwrite=settings.overwrite)
     if elements < 1:
         raise ConfigError("the array needs elements", location="--elements", expected=">= 1", found=elements)
     pitch = parse_quantity(width, "length") / elements
@@ -76,6 +86,7 @@ def simulate(
     depths = parse_range(depth, "length")
     scatterers = _phantom(phantom, probe, pitch * elements, depths, density, speed, seed)
     transmits = _transmits(transmit, probe, speed)
+    pairs = {} if rois is None else roi.from_truth(scatterers.truth)
     with progress_bar("simulating") as advance:
         acquisition = room.record(
             scatterers,
@@ -92,9 +103,12 @@ def simulate(
         )
     simulated = time.perf_counter()
     acquisition.save(output, overwrite=settings.overwrite)
+    if rois is not None:
+        roi.save(pairs, rois, overwrite=settings.overwrite)
     seconds = {"simulate": simulated - start, "write": time.perf_counter() - simulated}
     summary: dict[str, Any] = {
         "file": str(output),
+        "rois": None if rois is None else str(rois),
         "phantom": scatterers.title,
         "scatterers": len(scatterers.amplitudes),
         "shape": list(acquisition.samples.shape),

@@ -22,6 +22,7 @@ from usbeam.cli.demo import demo
 from usbeam.cli.doctor import doctor, warmup
 from usbeam.cli.evaluate import evaluate
 from usbeam.cli.info import info
+from usbeam.cli.psf import psf
 from usbeam.cli.simulate import simulate
 from usbeam.cli.validate import validate
 from usbeam.errors import UsbeamError
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, simulate, info, validate, convert, beamform, evaluate, doctor, warmup):
+for command in (demo, simulate, info, validate, convert, beamform, psf, evaluate, doctor, warmup):
     app.command()(command)
 app.command("bench")(bench)
 

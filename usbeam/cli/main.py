@@ -23,6 +23,7 @@ from usbeam.cli.doctor import doctor, warmup
 from usbeam.cli.evaluate import evaluate
 from usbeam.cli.info import info
 from usbeam.cli.psf import psf
+from usbeam.cli.report import report
 from usbeam.cli.simulate import simulate
 from usbeam.cli.validate import validate
 from usbeam.errors import UsbeamError
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, simulate, info, validate, convert, beamform, psf, evaluate, doctor, warmup):
+for command in (demo, simulate, info, validate, convert, beamform, psf, evaluate, report, doctor, warmup):
     app.command()(command)
 app.command("bench")(bench)
 

@@ -30,6 +30,7 @@ CODES = {
     "ChecksumMismatch": (3, ValueError),
     "GeometryError": (2, ValueError),
     "ConfigError": (2, ValueError),
+    "MeasurementError": (1, ValueError),
     "OutputExists": (2, ValueError),
     "DeviceError": (4, RuntimeError),
     "DeviceUnavailable": (4, RuntimeError),

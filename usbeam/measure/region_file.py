@@ -287,9 +287,9 @@ def _written(length: float) -> str:
 
 
 def _exact(length: float) -> str:
-    """The shortest text in mm that reads back to the same float, or else in metres."""
+    """The shortest text in mm that reads back to the same float, or else in metres; no minus before 0."""
     for digits in (6, 15, 16, 17):
-        text = f"{length * 1e3:.{digits}g}mm"
+        text = f"{length * 1e3 + 0.0:.{digits}g}mm"
         if parse_quantity(text, "length") == length:
             return text
     return f"{length!r}m"

@@ -54,7 +54,7 @@ def find(image: Image, *, above_db: float = -20.0, apart: float = 2e-3) -> list[
     if not (np.isfinite(apart) and apart > 0):
         raise ConfigError("not a positive length", location="apart", expected="metres > 0", found=apart)
     envelope = envelope_of(image)
-    candidates = _local_maxima(envelope) & (envelope > envelope.max() * 10 ** (above_db / 20)) & ~_border(image.grid)
+    candidates = local_maxima(envelope) & (envelope > envelope.max() * 10 ** (above_db / 20)) & ~_border(image.grid)
     rows, columns = np.nonzero(candidates)
     order = np.argsort(-envelope[rows, columns], kind="stable")
     places = np.stack([image.grid.x[columns], image.grid.z[rows]], axis=1)[order]
@@ -75,14 +75,14 @@ def brightest(image: Image, near: tuple[float, float] | None, within: float) -> 
     """
     envelope, grid = envelope_of(image), image.grid
     allowed = np.ones(grid.shape, bool) if near is None else _disk(grid, near, within)
-    if not np.any(allowed & _local_maxima(envelope)):
+    if not np.any(allowed & local_maxima(envelope)):
         raise MeasurementError(
             "no peak there: the image rises towards something farther off",
             location=_place(near),
             expected=f"a local maximum within {1e3 * within:.3g} mm",
             hint="look at the image, and give a place nearer to the spot",
         )
-    level = np.where(allowed & _local_maxima(envelope), envelope, -1.0)
+    level = np.where(allowed & local_maxima(envelope), envelope, -1.0)
     row, column = (int(i) for i in np.unravel_index(np.argmax(level), level.shape))
     if _border(grid)[row, column]:
         raise MeasurementError(
@@ -112,7 +112,8 @@ def envelope_of(image: Image) -> Floats:
     return envelope
 
 
-def _local_maxima(envelope: Floats) -> npt.NDArray[np.bool_]:
+def local_maxima(envelope: Floats) -> npt.NDArray[np.bool_]:
+    """Pixels above 0 that none of their eight neighbours outshines."""
     return (envelope > 0) & (envelope >= maximum_filter(envelope, size=3, mode="nearest"))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,24 +24,20 @@ from usbeam.measure.bandlimited import Surface
 from usbeam.measure.diffraction import DiffractionLimit as DiffractionLimit
 from usbeam.measure.diffraction import diffraction_limit as diffraction_limit
 from usbeam.measure.lobes import decibels
+from usbeam.measure.main_lobe import MainLobe, finer
 from usbeam.measure.peaks import Pixel, brightest, envelope_of
 from usbeam.measure.peaks import find as find
-from usbeam.measure.width import Sides, half_widths
 
 REACH = 5.0
 """Half width of the window around a spot, in units of the larger of its two widths, where none is given."""
 FEW_SAMPLES = 4.0
 """Pixels across a width below which it is doubtful."""
-EDGE_ENERGY = 0.01
-"""Fraction of the energy in the outer fifth of the band above which the pixels are too far apart."""
+EDGE_ENERGY = 5e-4
+"""Fraction of the energy in the outer fifth of the band above which pixels are too far apart: widths err by 1 %."""
 FLAT = 3
 """Pixels in a row at the very maximum that no band-limited spot has."""
-STEPS = 8
-"""Of the walk to half of the peak, per pixel."""
 FINENESS = 16
 """Samples of the patch across a width."""
-MOST = 512
-"""Samples of the patch on either side of the peak."""
 _log = logging.getLogger("usbeam")
 
 
@@ -169,35 +165,29 @@ def measure(
             raise ConfigError("not a positive length", location=name, expected="metres > 0", found=size)
     pixel = brightest(image, near, within)
     surface = Surface.around(image, pixel)
-    *center, peak = surface.summit(pixel)
-    x, z = center
-    lateral, axial = _crossings(surface, center, 0.0), _crossings(surface, center, np.pi / 2)
-    lateral_fwhm, axial_fwhm = sum(lateral), sum(axial)
-    angle = _long_axis(surface, center, peak, max(lateral_fwhm, axial_fwhm))
-    along, across = (sum(_crossings(surface, center, direction)) for direction in (angle, angle + np.pi / 2))
-    reach = REACH * max(lateral_fwhm, axial_fwhm) if window is None else window
-    fine = _around(image.grid, center, reach, (lateral_fwhm / FINENESS, axial_fwhm / FINENESS))
+    x, z, peak = surface.summit(pixel)
+    lobe = MainLobe.around(surface, (x, z))
+    widths = sum(lobe.lateral), sum(lobe.axial)
+    reach = REACH * max(widths) if window is None else window
+    fine = finer(image.grid, (x, z), reach, (widths[0] / FINENESS, widths[1] / FINENESS))
     level = surface.on(fine) / peak
     beam_x, beam_z = level.max(axis=0), level.max(axis=1)
-    ends_x, ends_z = lobes.main_lobe(fine.x, beam_x, x, lateral), lobes.main_lobe(fine.z, beam_z, z, axial)
+    ends_x, ends_z = lobes.main_lobe(fine.x, beam_x, x, lobe.lateral), lobes.main_lobe(fine.z, beam_z, z, lobe.axial)
     pitch = image.settings.get("pitch") if pitch is None else pitch
     wavelength = image.settings.get("wavelength") if wavelength is None else wavelength
     return Spot(
         x=x,
         z=z,
         peak=peak,
-        lateral_fwhm=lateral_fwhm,
-        axial_fwhm=axial_fwhm,
-        major_fwhm=along,
-        minor_fwhm=across,
-        angle=angle if angle <= np.pi / 2 else angle - np.pi,
+        lateral_fwhm=widths[0],
+        axial_fwhm=widths[1],
+        major_fwhm=lobe.along,
+        minor_fwhm=lobe.across,
+        angle=lobe.angle,
         peak_sidelobe_db=lobes.peak_sidelobe_db(fine.x, beam_x, x, ends_x),
         integrated_sidelobe_db=lobes.integrated_sidelobe_db(fine, level, (x, z), (ends_x, ends_z)),
         grating_lobe_db=lobes.grating_lobe_db(image, (x, z), peak, pitch, wavelength),
-        warnings=(
-            *_sampling_doubts(image, pixel, surface, (axial_fwhm, lateral_fwhm)),
-            *_window_doubts(image.grid, center, (*lateral, *axial), reach),
-        ),
+        warnings=(*_sampling_doubts(image, pixel, surface, widths), *_lobe_doubts(image.grid, (x, z), lobe, reach)),
         lateral=Profile(fine.x, decibels(level[np.searchsorted(fine.z, z)])),
         axial=Profile(fine.z, decibels(level[:, np.searchsorted(fine.x, x)])),
         patch=dataclasses.replace(image, data=(peak * level).astype(np.float32), grid=fine, state="envelope"),
@@ -246,69 +236,16 @@ def survey(
     return spots
 
 
-def _crossings(surface: Surface, center: Sequence[float], angle: float) -> Sides:
-    """Distances from the peak to half of it, against a direction and along it."""
-    x, z = center
-    # Rounded, so that a line along one axis is not thought to reach the other's border.
-    along_x, along_z = (float(round(part, 12)) for part in (np.cos(angle), np.sin(angle)))
-    room = [min(_room(surface.grid.x, x, side * along_x), _room(surface.grid.z, z, side * along_z)) for side in (-1, 1)]
-    sides = half_widths(
-        lambda s: surface.at(x + s * along_x, z + s * along_z),
-        step=min(surface.grid.spacing) / STEPS,
-        limits=(room[0], room[1]),
-    )
-    if sides is None:
-        raise MeasurementError(
-            "the spot does not fall to half of its peak before the image's border",
-            location=f"({1e3 * x:.4g}, {1e3 * z:.4g}) mm",
-            hint="beamform a larger grid",
-        )
-    return sides
-
-
-def _room(axis: Floats, start: float, direction: float) -> float:
-    """Distance along a direction to an axis' end."""
-    if direction == 0:
-        return np.inf
-    return float((axis[-1] if direction > 0 else axis[0]) - start) / direction
-
-
-def _long_axis(surface: Surface, center: Sequence[float], peak: float, reach: float) -> float:
-    """Angle of the largest second moment of the main lobe above half of its peak, in [0, pi)."""
-    x, z = center
-    near = _around(surface.grid, center, reach, (reach / 64, reach / 64))
-    above = surface.on(near) - peak / 2
-    seed = (near.z == z)[:, None] & (near.x == x)
-    lobe = np.asarray(binary_propagation(seed, mask=above > 0), np.bool_)
-    cut = any(np.any(side) for side in (lobe[0], lobe[-1], lobe[:, 0], lobe[:, -1]))
-    if cut and reach < np.ptp(surface.grid.x) + np.ptp(surface.grid.z):
-        return _long_axis(surface, center, peak, 2 * reach)
-    rows, columns = np.argwhere(lobe).T
-    moments = np.cov(near.x[columns], near.z[rows], aweights=above[lobe])
-    along_x, along_z = np.linalg.eigh(moments)[1][:, -1]
-    return float(np.arctan2(along_z, along_x) % np.pi)
-
-
-def _around(grid: Grid, center: Sequence[float], reach: float, steps: tuple[float, float]) -> Grid:
-    """A finer grid within another, with a place (x, z) as one of its points."""
-    x, z = center
-    return Grid(_positions(grid.x, x, reach, steps[0]), _positions(grid.z, z, reach, steps[1]))
-
-
-def _positions(axis: Floats, center: float, reach: float, step: float) -> Floats:
-    step = max(step, reach / MOST)
-    before, after = (int(min(reach, abs(end - center)) / step) for end in (axis[0], axis[-1]))
-    return np.asarray(center + step * np.arange(-before, after + 1), np.float64)
-
-
 def _sampling_doubts(image: Image, pixel: Pixel, surface: Surface, widths: tuple[float, float]) -> Iterator[str]:
     """Whether the pixels hold the spot."""
-    envelope, names = envelope_of(image), ("axial", "lateral")
-    for name, width, step, edge in zip(names, widths, image.grid.spacing, surface.edge_energy, strict=True):
+    envelope, names = envelope_of(image), ("lateral", "axial")
+    for name, width, step, edge in zip(
+        names, widths, reversed(image.grid.spacing), reversed(surface.edge_energy), strict=True
+    ):
         if width < FEW_SAMPLES * step:
-            yield f"fewer than {FEW_SAMPLES:g} samples across the {name} width ({width / step:.2g})"
+            yield f"fewer than {FEW_SAMPLES:g} samples across the {name} width ({width / step:.3g})"
         if edge > EDGE_ENERGY:
-            yield f"the {name} step of the grid, {1e3 * step:.3g} mm, is too coarse for what the image holds"
+            yield f"the {name} step of the grid, {1e3 * step:.3g} mm, is too coarse: widths may be off by more than 1 %"
     seed = np.zeros(envelope.shape, bool)
     seed[pixel] = True
     rows, columns = np.nonzero(binary_propagation(seed, mask=envelope == envelope[pixel]))
@@ -316,9 +253,11 @@ def _sampling_doubts(image: Image, pixel: Pixel, surface: Surface, widths: tuple
         yield f"the peak looks clipped: {len(rows)} neighbouring pixels have the very same value"
 
 
-def _window_doubts(grid: Grid, center: Sequence[float], crossings: tuple[float, ...], reach: float) -> Iterator[str]:
-    """Whether the window holds the spot, and the image the window."""
-    if max(crossings) > reach:
+def _lobe_doubts(grid: Grid, center: tuple[float, float], lobe: MainLobe, reach: float) -> Iterator[str]:
+    """Whether the main lobe is one spot, the window holds it, and the image the window."""
+    if lobe.n_peaks > 1:
+        yield f"the main lobe has {lobe.n_peaks} peaks: neighbouring points, or a spot that is split"
+    if max(*lobe.lateral, *lobe.axial) > reach:
         yield "a half-maximum crossing lies outside the window"
     room = min(min(c - axis[0], axis[-1] - c) for c, axis in zip(center, (grid.x, grid.z), strict=True))
     if room < reach:

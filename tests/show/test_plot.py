@@ -234,6 +234,18 @@ def test_widths_against_depth_beside_theory() -> None:
     assert len(plot.fwhm_against_depth(spots).lines) == 2
 
 
+def test_measured_spots_are_ringed() -> None:
+    axes = plot.spots(spot(), [gaussian(0.8e-3, 0.5e-3), gaussian(0.8e-3, 0.5e-3, 14e-3)])
+    (rings,) = axes.lines
+    np.testing.assert_allclose(rings.get_data(), [[0, 0], [13, 14]], atol=1e-3)
+
+
+def test_widths_of_two_images_share_a_diagram() -> None:
+    axes = plot.fwhm_against_depth([gaussian(0.4e-3, 0.5e-3)])
+    plot.fwhm_against_depth([gaussian(1.6e-3, 0.5e-3)], ax=axes)
+    assert axes.get_ylim() == pytest.approx((0, 1.05 * 1.6), rel=1e-3)
+
+
 def test_the_users_own_style_is_left_alone() -> None:
     import matplotlib
 

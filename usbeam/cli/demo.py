@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from usbeam.cli.common import Json, NoProgress, Overwrite, progress_bar, result,
 if TYPE_CHECKING:
     from usbeam.acquisition import Acquisition
     from usbeam.image import Image
+    from usbeam.measure.roi import RegionPair
     from usbeam.probe import Probe
     from usbeam.simulate import Phantom
 
@@ -27,12 +29,13 @@ def demo(
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Simulate recordings, beamform them with 2 and with all transmitters, by both methods, and leave the pictures."""
+    """Simulate recordings, beamform them with 2 and with all transmitters by both methods, measure, leave pictures."""
     import time
 
     import usbeam as ub
     from usbeam.errors import FileAccessError
     from usbeam.io.atomic import check_output
+    from usbeam.show.report import write
 
     start = time.perf_counter()
     try:
@@ -41,6 +44,7 @@ def demo(
         raise FileAccessError("cannot make the folder", path=out, found=error.strerror) from error
     endings = [".h5", ".png", *(f"_{count}_{method}.h5" for method in METHODS for count in COUNTS)]
     names = [f"{name}{ending}" for name in ("points", "cysts") for ending in endings]
+    names += ["widths.png", "rois.toml", "report.html"]
     for name in names:
         check_output(out / name, overwrite=settings.overwrite)
     probe = ub.Probe.linear(96, 0.2e-3, 7.5e6, bandwidth=0.65, element_width=0.18e-3, name="demo array")
@@ -50,17 +54,25 @@ def demo(
         "cysts": ub.simulate.phantoms.cysts(probe, x=WIDTH, z=DEPTH, density=4 if quick else 12, circles=circles),
     }
     say("the first images also compile the kernels, some ten seconds")
+    shown: dict[str, dict[str, Image]] = {}
     for name, phantom in phantoms.items():
         recording = _record(phantom, probe, out / f"{name}.h5")
         images = {method: _beamform(recording, method) for method in METHODS}
         for method, pair in images.items():
             for count, image in zip(COUNTS, pair, strict=True):
                 image.save(out / f"{name}_{count}_{method}.h5", overwrite=settings.overwrite)
-        _draw(images, out / f"{name}.png")
+        shown[name] = _draw(images, out / f"{name}.png")
+    _draw_widths(shown["points"], phantoms["points"], out / "widths.png")
+    regions = ub.roi.from_truth(phantoms["cysts"].truth)
+    ub.roi.save(regions, out / "rois.toml", overwrite=settings.overwrite)
+    write(shown["cysts"], out / "report.html", regions=regions, title="usbeam demo", overwrite=settings.overwrite)
     seconds = time.perf_counter() - start
     lines = [
+        *_measured(shown["cysts"], regions),
         f"{out / 'points.png'}: points from 2 and from {probe.n_elements} transmitters, by delay-and-sum and Fourier",
-        f"{out / 'cysts.png'}: cysts in speckle, the same",
+        f"{out / 'widths.png'}: how wide these points are, against depth",
+        f"{out / 'cysts.png'}: cysts in speckle, as the points",
+        f"{out / 'report.html'}: the cysts in a page; open it in a browser and draw regions of your own",
         f"{out / 'points.h5'}, {out / 'cysts.h5'}: the recordings; try: usbeam info {out / 'cysts.h5'}",
         f"{seconds:.0f} s",
     ]
@@ -106,10 +118,38 @@ def _beamform(recording: Acquisition, method: str) -> list[Image]:
     return plan(recording.frame(0))
 
 
-def _draw(images: dict[str, list[Image]], path: Path) -> None:
+def _draw(images: dict[str, list[Image]], path: Path) -> dict[str, Image]:
+    """Side by side; return the images by their titles."""
     from usbeam.show import plot
 
     counts = [2, len(images["das"][0].settings["transmit_weights"])]
     titles = [f"{count} transmitters, {METHODS[method]}" for method in images for count in counts]
-    axes = plot.side_by_side([image for pair in images.values() for image in pair], titles)
+    shown = dict(zip(titles, (image for pair in images.values() for image in pair), strict=True))
+    axes = plot.side_by_side(list(shown.values()), titles)
     plot.save_figure(axes[0], path, overwrite=settings.overwrite)
+    return shown
+
+
+def _draw_widths(images: dict[str, Image], phantom: Phantom, path: Path) -> None:
+    """FWHM against depth of the points on the axis, one diagram for few and one for all transmitters."""
+    import usbeam as ub
+    from usbeam.show import plot
+
+    points = [(x, z) for x, _, z in phantom.truth.points if x == 0]
+    axes = plot.axes((8.4, 3.2), 2)
+    for ax, (title, image) in zip(axes, images.items(), strict=False):  # by delay-and-sum; Fourier's are the same
+        plot.fwhm_against_depth(ub.psf.survey(image, points), ax=ax).set_title(title)
+    top = max(ax.get_ylim()[1] for ax in axes)
+    for ax in axes:
+        ax.set_ylim(0, top)
+    plot.save_figure(axes[0], path, overwrite=settings.overwrite)
+
+
+def _measured(images: dict[str, Image], regions: dict[str, RegionPair]) -> Iterator[str]:
+    """Means over the cysts, as ``usbeam evaluate`` has them."""
+    import usbeam as ub
+
+    yield f"{'mean of the cysts':<34} {'CNR':>6} {'gCNR':>6}"
+    for title, image in images.items():
+        found = ub.metrics.evaluate(image, regions)
+        yield f"{title:<34} {found.mean('cnr'):6.2f} {found.mean('gcnr'):6.3f}"

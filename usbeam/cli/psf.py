@@ -93,20 +93,10 @@ def _table(points: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def _draw(image: Image, spots: Sequence[Spot]) -> Any:
     """One spot from near; of several, where they are and how their widths go with depth."""
-    from matplotlib.figure import Figure
-
     from usbeam.show import plot
 
     if len(spots) == 1:
         return spots[0].plot()[0]
-    picture, widths = Figure(figsize=(9, 4), layout="compressed").subplots(1, 2)
-    plot.bmode(image, ax=picture)
-    picture.plot(
-        [1e3 * spot.x for spot in spots],
-        [1e3 * spot.z for spot in spots],
-        "o",
-        markersize=9,
-        markerfacecolor="none",
-        markeredgecolor=plot.ORANGE,
-    )
+    picture, widths = plot.axes((9, 4), 2)
+    plot.spots(image, spots, ax=picture)
     return plot.fwhm_against_depth(spots, ax=widths)

@@ -1,39 +1,37 @@
 """Pictures with axes in mm and levels in dB. Every function takes ``ax=`` and returns it.
 
-Figures made here are sized for print, and their colours (M. Okabe and K. Ito, "Color Universal Design", 2008) are told
-apart by colour-blind readers. They are matplotlib Figures that pyplot does not know: nothing needs closing, and a
-notebook shows them by ``ax.figure``.
+A figure of its own is made where no ``ax`` is given (`usbeam.show.figure`); a notebook shows it by ``ax.figure``.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
-from cycler import cycler
 
 from usbeam.errors import ConfigError
 from usbeam.image import Image
-from usbeam.io.atomic import atomic_write
 from usbeam.measure.psf import Spot
 from usbeam.measure.roi import RegionPair
+from usbeam.show.figure import AMBER, BLUE, GREEN, ORANGE, SKY, STYLE, axes, save_figure
+
+__all__ = [
+    "axes",
+    "bmode",
+    "contour",
+    "cross_sections",
+    "fwhm_against_depth",
+    "psf",
+    "regions",
+    "save_figure",
+    "side_by_side",
+    "spots",
+]
 
 NON_UNIFORM = 1e-3
 """Relative deviation of a grid's step above which pixels are drawn one by one."""
-BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-STYLE: Any = {
-    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY]),
-    "axes.titlesize": 10,
-    "axes.labelsize": 9,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,  # publishers refuse Type 3
-}
 HALF_DB = 20 * np.log10(0.5)
 
 
@@ -61,7 +59,7 @@ def bmode(image: Image, *, dynamic_range: float = 60.0, ax: Any = None, colorbar
     if ax is None:
         width, height = image.grid.extent_mm[1] - image.grid.extent_mm[0], np.ptp(image.grid.extent_mm[2:])
         size = 5.0 / max(width, height)
-        ax = _axes((max(3.2, width * size + 1.7), max(2.4, height * size + 0.9)))[0]
+        ax = axes((max(3.2, width * size + 1.7), max(2.4, height * size + 0.9)))[0]
     shown = image if image.state == "db" else image.db(dynamic_range)
     limits = {"vmin": -float(shown.dynamic_range_db or dynamic_range), "vmax": 0, "cmap": "gray"}
     x_mm, z_mm = shown.grid.x * 1e3, shown.grid.z * 1e3
@@ -101,18 +99,18 @@ def side_by_side(images: Sequence[Image], titles: Sequence[str], *, dynamic_rang
     """
     left, right, bottom, top = images[0].grid.extent_mm
     height = 3.5 * min(4.0, max(0.6, (bottom - top) / (right - left)))
-    axes = _axes((4.0 * len(images) + 1, height + 0.9), len(images)) if ax is None else list(ax)
-    if not len(images) == len(titles) == len(axes):
-        counts = f"{len(images)} images, {len(titles)} titles, {len(axes)} axes"
+    each = axes((4.0 * len(images) + 1, height + 0.9), len(images)) if ax is None else list(ax)
+    if not len(images) == len(titles) == len(each):
+        counts = f"{len(images)} images, {len(titles)} titles, {len(each)} axes"
         raise ConfigError("pictures, titles and axes differ in number", location="images", found=counts)
-    for each, image, title in zip(axes, images, titles, strict=True):
-        bmode(image, dynamic_range=dynamic_range, ax=each, colorbar=False, title=title)
-        if each is not axes[0]:
-            each.set_ylabel("")
-            each.tick_params(labelleft=False)
-    (mappable,) = axes[-1].images or axes[-1].collections
-    _bar(mappable, axes)
-    return axes
+    for place, image, title in zip(each, images, titles, strict=True):
+        bmode(image, dynamic_range=dynamic_range, ax=place, colorbar=False, title=title)
+        if place is not each[0]:
+            place.set_ylabel("")
+            place.tick_params(labelleft=False)
+    (mappable,) = each[-1].images or each[-1].collections
+    _bar(mappable, each)
+    return each
 
 
 @matplotlib.rc_context(STYLE)
@@ -151,6 +149,27 @@ def regions(
 
 
 @matplotlib.rc_context(STYLE)
+def spots(image: Image, measured: Sequence[Spot], *, dynamic_range: float = 60.0, ax: Any = None) -> Any:
+    """Show an image with a ring around every spot that was measured in it.
+
+    Parameters
+    ----------
+    image, dynamic_range, ax
+        As `bmode` takes them.
+    measured
+        As `usbeam.psf.survey` gives them.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = bmode(image, dynamic_range=dynamic_range, ax=ax)
+    x_mm, z_mm = ([getattr(spot, name) * 1e3 for spot in measured] for name in ("x", "z"))
+    ax.plot(x_mm, z_mm, "o", markersize=9, markerfacecolor="none", markeredgecolor=ORANGE)
+    return ax
+
+
+@matplotlib.rc_context(STYLE)
 def cross_sections(spot: Spot, *, floor_db: float = -60.0, ax: Any = None) -> Any:
     """Show the lateral and the axial cut through a spot: level against the distance from its peak.
 
@@ -167,7 +186,7 @@ def cross_sections(spot: Spot, *, floor_db: float = -60.0, ax: Any = None) -> An
     -------
     matplotlib Axes
     """
-    ax = _axes((4.2, 3.2))[0] if ax is None else ax
+    ax = axes((4.2, 3.2))[0] if ax is None else ax
     cuts = {"lateral": (spot.lateral, spot.x, spot.lateral_fwhm), "axial": (spot.axial, spot.z, spot.axial_fwhm)}
     for (name, (cut, center, width)), line in zip(cuts.items(), ("solid", "dashed"), strict=True):
         label = f"{name}, FWHM {width * 1e3:.3g} mm"
@@ -222,7 +241,7 @@ def psf(spot: Spot, *, floor_db: float = -60.0, ax: Any = None) -> Any:
     -------
     pair of matplotlib Axes
     """
-    near, cuts = _axes((8.2, 3.4), 2) if ax is None else ax
+    near, cuts = axes((8.2, 3.4), 2) if ax is None else ax
     contour(spot, floor_db=floor_db, ax=near)
     cross_sections(spot, floor_db=floor_db, ax=cuts)
     near.set_title(f"x {spot.x * 1e3:z.2f} mm, z {spot.z * 1e3:.2f} mm")
@@ -231,13 +250,13 @@ def psf(spot: Spot, *, floor_db: float = -60.0, ax: Any = None) -> Any:
 
 @matplotlib.rc_context(STYLE)
 def fwhm_against_depth(
-    spots: Sequence[Spot], *, theory: Callable[[float], tuple[float, float]] | None = None, ax: Any = None
+    measured: Sequence[Spot], *, theory: Callable[[float], tuple[float, float]] | None = None, ax: Any = None
 ) -> Any:
     """Show lateral and axial FWHM of many spots against their depth.
 
     Parameters
     ----------
-    spots
+    measured
         As `usbeam.psf.survey` gives them.
     theory
         From a depth to the lateral and axial FWHM to be expected, all in m; drawn as lines.
@@ -248,9 +267,9 @@ def fwhm_against_depth(
     -------
     matplotlib Axes
     """
-    ax = _axes((4.2, 3.2))[0] if ax is None else ax
-    depths = np.array([spot.z for spot in spots])
-    widths = np.array([(spot.lateral_fwhm, spot.axial_fwhm) for spot in spots])
+    ax = axes((4.2, 3.2))[0] if ax is None else ax
+    depths = np.array([spot.z for spot in measured])
+    widths = np.array([(spot.lateral_fwhm, spot.axial_fwhm) for spot in measured])
     kinds = list(zip(("lateral", "axial"), (BLUE, ORANGE), "os", strict=True))
     for (name, color, marker), values in zip(kinds, widths.T, strict=True):
         ax.plot(depths * 1e3, values * 1e3, marker, color=color, markersize=4, label=name)
@@ -260,46 +279,9 @@ def fwhm_against_depth(
         for (name, color, _), values in zip(kinds, expected.T, strict=True):
             ax.plot(between * 1e3, values * 1e3, color=color, linewidth=1, label=f"{name}, theory")
     ax.set(xlabel="depth z [mm]", ylabel="FWHM [mm]")
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.05 * max(np.max(line.get_ydata()) for line in ax.lines))
     ax.legend()
     return ax
-
-
-@matplotlib.rc_context(STYLE)
-def save_figure(ax: Any, path: str | os.PathLike[str], *, dpi: float = 200, overwrite: bool = False) -> None:
-    """Write the figure that holds `ax`, whole or not at all; the ending says the format.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        Any of the figure's.
-    path
-        ``.png``, ``.pdf``, ``.svg`` or another that matplotlib writes.
-    dpi
-        Pixels per inch, where the format has pixels.
-    overwrite
-        Whether a file that is there may be replaced.
-
-    Raises
-    ------
-    OutputExists
-        If the file is there and `overwrite` is false.
-    ConfigError
-        For an ending that is no picture format.
-    """
-    ending = os.path.splitext(os.fspath(path))[1].lstrip(".").lower()
-    if ending not in ax.figure.canvas.get_supported_filetypes():
-        raise ConfigError("not a picture format", path=path, expected=".png, .pdf or .svg", found=f".{ending}")
-    with atomic_write(path, overwrite=overwrite) as temporary:
-        ax.figure.savefig(temporary, format=ending, dpi=dpi)
-
-
-def _axes(size: tuple[float, float], columns: int = 1) -> list[Any]:
-    """Axes of a new figure of a size in inches, beside each other."""
-    from matplotlib.figure import Figure
-
-    # "compressed" keeps bars as tall as pictures of fixed aspect.
-    return list(Figure(figsize=size, layout="compressed").subplots(1, columns, squeeze=False)[0])
 
 
 def _bar(picture: Any, axes: Sequence[Any]) -> Any:

@@ -19,7 +19,7 @@ def report(
         typer.Option(help="Also show the point-spread function near X,Z: 0mm,20mm. May be repeated.", metavar="X,Z"),
     ] = None,
     title: Annotated[str, typer.Option(help="Of the page.", show_default="the images' names")] = "",
-    dynamic_range: Annotated[float, typer.Option(help="Of CNR, and of the display at first [dB].")] = 60.0,
+    dynamic_range: Annotated[float, typer.Option(help="In dB: of CNR, and of the display at first.")] = 60.0,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:

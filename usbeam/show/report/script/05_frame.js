@@ -25,8 +25,9 @@ class Frame {
     this.extent = extent;
     this.canvas = html("canvas", { "aria-hidden": "true" });
     this.regions = svg("g");
-    this.cross = svg("path", { class: "cross" });
-    this.content = svg("svg", { x: MARGIN.left, y: MARGIN.top }, this.regions, this.cross);
+    this.cross = ["halo", "line"].map((name) => svg("path", { class: name }));
+    const cross = svg("g", { class: "cross" }, ...this.cross);
+    this.content = svg("svg", { x: MARGIN.left, y: MARGIN.top }, this.regions, cross);
     this.axes = svg("g", { class: "axes" });
     this.overlay = svg(
       "svg",
@@ -82,9 +83,9 @@ class Frame {
   }
 
   drawCross(place) {
-    if (!place) return this.cross.setAttribute("d", "");
-    const [x, y] = this.at(place.x, place.z).split(" ");
-    return this.cross.setAttribute("d", `M ${x} 0 V ${this.height * this.scale} M 0 ${y} H ${this.width * this.scale}`);
+    const [x, y] = place ? this.at(place.x, place.z).split(" ") : [];
+    const d = place ? `M ${x} 0 V ${this.height * this.scale} M 0 ${y} H ${this.width * this.scale}` : "";
+    this.cross.forEach((path) => path.setAttribute("d", d));
   }
 
   #axis(width, height) {

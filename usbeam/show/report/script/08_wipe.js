@@ -65,9 +65,10 @@ class Wipe {
       );
       context.restore();
     });
-    const x = this.part * width * this.frame.scale;
-    const d = `M ${x} 0 V ${height * this.frame.scale}`;
-    [this.divider, this.grip].forEach((path) => path.setAttribute("d", d));
+    const [x, foot] = [this.part * width * this.frame.scale, height * this.frame.scale];
+    const knob = `M ${x - 4} ${foot / 2 - 14} h 8 v 28 h -8 Z`;
+    this.divider.setAttribute("d", `M ${x} 0 V ${foot}`);
+    this.grip.setAttribute("d", `M ${x} 0 V ${foot} ${knob}`);
   }
 
   /** The divider follows the slider, and the pointer that drags it. */

@@ -28,31 +28,35 @@ function fieldOf(index, part, field, name) {
   return html("label", {}, `${name} `, html("input", { id, type: "number", step: 0.01, value, onchange: change }));
 }
 
+const crossButton = (title, onclick) => html("button", { type: "button", class: "quiet", title, "aria-label": title, onclick }, "×");
+
+/** What a shape is, as text. */
+function inWords(shape) {
+  if (shape.shape === "polygon") return `polygon of ${shape.points.length} corners`;
+  if (shape.shape === "mask") return `mask ${shape.file}, not editable here`;
+  const lengths = Object.entries(KINDS[shape.shape].fields).map(([field, name]) => `${name} ${millimetres(read(shape, field))}`);
+  return `${shape.shape}, ${lengths.join(", ")} mm`;
+}
+
+/** A part of a pair: numbers to be typed for the pair that is drawn, words for the others. */
 function shapeLine(index, part) {
-  const pair = regions.pairs[index];
-  const shape = pair[part];
-  const swatch = html("span", { class: `swatch ${part}`, "aria-hidden": "true" });
-  if (!shape) return html("div", { class: "shape" }, swatch, html("span", { class: "soft" }, `no ${PART_NAMES[part]} yet`));
-  const fields = Object.entries(KINDS[shape.shape].fields).map(([field, name]) => fieldOf(index, part, field, name));
-  const note = { polygon: `${shape.points?.length} corners`, mask: `${shape.file}, not editable here` }[shape.shape];
-  const remove = html(
-    "button",
-    {
-      type: "button",
-      class: "quiet",
-      title: `Delete the ${PART_NAMES[part]}`,
-      "aria-label": `Delete the ${PART_NAMES[part]} of ${pair.name}`,
-      onclick: () => {
-        remember();
-        regions.selected = null;
-        changePair(index, { [part]: null });
-      },
-    },
-    "×",
-  );
-  const unit = fields.length ? [html("span", { class: "soft" }, "mm")] : [];
-  const kind = html("span", { class: "kind" }, `${PART_NAMES[part]}: ${shape.shape}`);
-  return html("div", { class: "shape" }, swatch, kind, ...fields, ...unit, html("span", { class: "soft" }, note ?? ""), remove);
+  const shape = regions.pairs[index][part];
+  const isCurrent = index === regions.current;
+  const swatch = html("span", { class: `swatch ${part}`, title: PART_NAMES[part] });
+  const fields = shape && isCurrent ? Object.entries(KINDS[shape.shape].fields) : [];
+  const words = shape ? inWords(shape) : `no ${PART_NAMES[part]} yet`;
+  const content = fields.length
+    ? html("span", { class: "fields" }, `${shape.shape} [mm]`, fields.map(([field, name]) => fieldOf(index, part, field, name)))
+    : html("span", { class: "soft" }, words);
+  return html("div", { class: "shape" }, swatch, content, shape && isCurrent ? removePart(index, part) : "");
+}
+
+function removePart(index, part) {
+  return crossButton(`Delete the ${PART_NAMES[part]} of ${regions.pairs[index].name}`, () => {
+    remember();
+    regions.selected = null;
+    changePair(index, { [part]: null });
+  });
 }
 
 function rename(index, target) {
@@ -93,7 +97,7 @@ function headOf(index) {
     },
     "Ring around",
   );
-  const remove = html("button", { type: "button", onclick: () => removePair(index) }, "Delete pair");
+  const remove = crossButton(`Delete the pair ${pair.name}`, () => removePair(index));
   return html("div", { class: "pair-head" }, choice, name, ring, remove);
 }
 
@@ -132,6 +136,17 @@ function meanBody(images) {
   return [html("tbody", { class: "mean" }, html("tr", { class: "head" }, head), ...rows)];
 }
 
+let revealed = null;
+
+/** Scroll a list to an entry that is not yet the one in view; the page itself stays where it is. */
+function reveal(list, entry) {
+  if (revealed === regions.current) return;
+  revealed = regions.current;
+  const [top, bottom] = [entry.offsetTop, entry.offsetTop + entry.offsetHeight];
+  if (top < list.scrollTop) list.scrollTop = top;
+  else if (bottom > list.scrollTop + list.clientHeight) list.scrollTop = bottom - list.clientHeight;
+}
+
 function drawPairs(images) {
   if (!regions.pairs.length) {
     const invitation = "No regions yet. Choose a tool and draw a foreground on any image, then its background.";
@@ -139,7 +154,9 @@ function drawPairs(images) {
   }
   const columns = ["Image", "CNR", "gCNR", "Pixels"].map((name) => html("th", { scope: "col" }, name));
   const bodies = regions.pairs.map((_, index) => pairBody(index, images));
-  return refill(byId("pairs"), html("table", {}, html("thead", {}, html("tr", {}, ...columns)), ...bodies, ...meanBody(images)));
+  const head = html("thead", {}, html("tr", {}, ...columns));
+  refill(byId("pairs"), html("table", {}, head, ...bodies, ...meanBody(images)));
+  return reveal(byId("pairs"), bodies[regions.current]);
 }
 
 /** The pairs that have both parts, and a word about the others. */

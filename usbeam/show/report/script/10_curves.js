@@ -71,12 +71,12 @@ const SPOT_COLUMNS = {
 
 function spotTable(point, images) {
   const names = Object.keys(SPOT_COLUMNS);
-  const rows = point.spots.map((spot, index) => {
+  const rows = point.spots.flatMap((spot, index) => {
     const name = html("th", { scope: "row" }, images[index].name);
     if (spot.problem) return html("tr", {}, name, html("td", { class: "problem", colspan: names.length }, spot.problem));
-    const doubts = spot.warnings.map((warning) => html("div", { class: "doubt" }, warning));
-    const cells = Object.values(SPOT_COLUMNS).map((cell) => html("td", {}, cell(spot)));
-    return html("tr", {}, fill(name, {}, doubts), ...cells);
+    const row = html("tr", {}, name, ...Object.values(SPOT_COLUMNS).map((cell) => html("td", {}, cell(spot))));
+    if (!spot.warnings.length) return row;
+    return [row, html("tr", { class: "doubt" }, html("td", { colspan: names.length + 1 }, spot.warnings.join("; ")))];
   });
   const head = html("tr", {}, ...["Image", ...names].map((text) => html("th", { scope: "col" }, text)));
   return html("div", { class: "wide" }, html("table", {}, html("thead", {}, head), html("tbody", {}, ...rows)));

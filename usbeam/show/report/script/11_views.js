@@ -43,7 +43,7 @@ class Views {
     this.images = images;
     this.each = images.map((image) => this.#add(image));
     this.bar = svg("svg", { class: "bar", width: FIT.bar, role: "img", "aria-label": "Grey scale in dB" });
-    byId("panels").append(this.bar);
+    byId("panels").append(html("figure", {}, html("figcaption"), this.bar));
     this.wipe = images.length > 1 ? new Wipe(this.each, watch) : null;
     byId("wipe-section").hidden = !this.wipe;
     this.frames = this.each.map(({ frame }) => frame).concat(this.wipe ? [this.wipe.frame] : []);

@@ -21,8 +21,8 @@ from usbeam.measure.metric import (
 from usbeam.measure.roi import RegionPair
 
 BINS = 32
-"""Bins of `gcnr`. For Rayleigh speckle of any contrast they lose less than 0.001 against a continuum of bins, while
-the bias of few pixels, which grows with the root of their number, is half of what 128 bins have."""
+"""Bins of `gcnr`, a compromise. Of the true figure of Rayleigh speckle 32 bins lose 0.0013 at most up to 12 dB of
+contrast, 0.0031 up to 18 dB and 0.012 at any; the bias of few pixels grows with the root of the number of bins."""
 LINEAR = "envelope (linear)"
 
 
@@ -132,7 +132,8 @@ def gcnr(image: Image, pair: RegionPair, *, bins: int = BINS) -> Metric:
 
     Few pixels overestimate it. For two regions without contrast and of n_in and n_out independent pixels the
     expectation is not 0 but, to first order, ``sqrt(bins / (2 pi) (1 / n_in + 1 / n_out))``; it is much less where the
-    contrast is high. Neighbouring pixels of speckle are not independent; count one for each resolution cell.
+    contrast is high. Neighbouring pixels of speckle are not independent; count one for each resolution cell. A region
+    with less than 1/bins of all pixels may fall into one bin: the two should be of similar size.
 
     Parameters
     ----------

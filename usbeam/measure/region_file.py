@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from usbeam.errors import ConfigError, FileAccessError, FileFormatError, TooLarge
+from usbeam.errors import ConfigError, FileAccessError, FileFormatError, TooLarge, UsbeamError
 from usbeam.io.atomic import atomic_write
 from usbeam.io.convert.variables import did_you_mean
 from usbeam.io.safe import access_error
@@ -51,7 +51,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, RegionPair]:
         If the file or a mask cannot be reached.
     ConfigError
         If it is no TOML, has unknown or missing keys, or a shape that cannot be.
-    FileFormatError, TooLarge
+    FileFormatError, TooLarge, UsbeamError
         If a mask is no 8-bit PNG, or too large.
     """
     try:
@@ -255,15 +255,15 @@ def _mask_pixels(path: Path) -> Pixels:
                         hint="save it as 8-bit grey PNG without transparency",
                     )
                 return np.asarray(picture.convert("L")) >= 128
+    except UsbeamError:
+        raise
     except PIL.Image.DecompressionBombError as error:
         raise TooLarge("too large for a mask", path=path, expected=f"at most {MAX_MASK_PIXELS} pixels") from error
     except (PIL.UnidentifiedImageError, SyntaxError, EOFError) as error:
         raise FileFormatError("not a PNG picture", path=path) from error
-    except OSError as error:
-        if error.errno is None:
-            raise FileFormatError("a damaged PNG picture", path=path, found=str(error)) from error
-        raise access_error(error, path) from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise access_error(error, path) from error
         raise FileFormatError("a damaged PNG picture", path=path, found=str(error)) from error
 
 

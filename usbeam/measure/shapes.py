@@ -37,13 +37,26 @@ Bounds = tuple[float, float, float, float]
 class _Outline(ABC):
     """A shape that is drawn by its border."""
 
+    @property
+    @abstractmethod
+    def bounds(self) -> Bounds:
+        """``(left, right, top, bottom)`` [m]."""
+
     @abstractmethod
     def signed_distance(self, grid: Grid) -> Floats:
         """Distance of every pixel's centre from the border (n_z, n_x) [m], negative inside."""
 
     def inside(self, grid: Grid) -> Pixels:
         """Which pixels belong to the shape (n_z, n_x)."""
-        return self.signed_distance(grid) <= BORDER
+        left, right, top, bottom = self.bounds
+        columns, rows = (
+            slice(*np.searchsorted(axis, (first - 2 * BORDER, last + 2 * BORDER)))
+            for axis, first, last in ((grid.x, left, right), (grid.z, top, bottom))
+        )
+        inside = np.zeros(grid.shape, bool)
+        if inside[rows, columns].size:
+            inside[rows, columns] = self.signed_distance(Grid(grid.x[columns], grid.z[rows])) <= BORDER
+        return inside
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ from usbeam.measure.width import half_widths
 
 _BANDS = 2.0
 """Bandwidths to both sides of the centre that are summed: the Gaussian is 96 dB down there."""
-_FREQUENCIES = 128
-_STEPS = 32
+_FREQUENCIES = 64
+_STEPS = 16
 """Of the walk to half, per wavelength."""
 
 
@@ -86,7 +86,7 @@ def diffraction_limit(
     GeometryError
         For positions and weights that do not fit, and values that are not positive.
     MeasurementError
-        If nothing limits the spot, as across for a single element.
+        If the spot does not fall to half within the distance to the array.
 
     Examples
     --------
@@ -101,6 +101,8 @@ def diffraction_limit(
     """
     for name, value in (("center_frequency", center_frequency), ("bandwidth", bandwidth), ("sound_speed", sound_speed)):
         positive(value, name)
+    if not (np.isfinite(element_width) and element_width >= 0):
+        raise GeometryError("not a width", location="element_width", expected="metres >= 0", found=element_width)
     wavelength = sound_speed / center_frequency
     rays = finite_array((point[0], 0.0, point[1]), "point", (3,)) - _places(element_positions)
     lengths = np.linalg.norm(rays, axis=1)
@@ -124,9 +126,9 @@ def diffraction_limit(
         sides = half_widths(level, step=wavelength / _STEPS, limits=(limit, limit))
         if sides is None:
             raise MeasurementError(
-                "nothing limits this spot: it does not fall to half",
+                "the spot is longer than its distance to the array",
                 location=f"({1e3 * point[0]:.4g}, {1e3 * point[1]:.4g}) mm",
-                hint="a single element has no lateral resolution",
+                hint="the bandwidth is a fraction of the centre frequency",
             )
         return sum(sides)
 

@@ -11,7 +11,7 @@ from usbeam.checks import Floats
 
 Sides = tuple[float, float]
 """Distances from a peak toward lower and toward higher positions [m]."""
-_BLOCK = 64
+_BLOCK = 16
 """Distances looked at together."""
 
 

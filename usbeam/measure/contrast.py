@@ -131,7 +131,7 @@ def gcnr(image: Image, pair: RegionPair, *, bins: int = BINS) -> Metric:
     dB, and from nothing that is clipped for display.
 
     Few pixels overestimate it. For two regions without contrast and of n_in and n_out independent pixels the
-    expectation is not 0 but, to first order, ``sqrt(bins / (2 pi) (1 / n_in + 1 / n_out))``; it is much less where the
+    expectation is not 0 but, to first order, ``sqrt((bins - 1) / (2 pi) (1 / n_in + 1 / n_out))``; it is much less where the
     contrast is high. Neighbouring pixels of speckle are not independent; count one for each resolution cell. A region
     with less than 1/bins of all pixels may fall into one bin: the two should be of similar size.
 

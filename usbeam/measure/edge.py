@@ -16,6 +16,10 @@ WIDTH = 2 * 1.2815515655446004
 """Distance between the 10 % and the 90 % point of a Gaussian edge, in its standard deviations."""
 MIN_PIXELS = 20
 """Fewest pixels on either side of the border to which an edge is fitted."""
+STEPS = 1000
+"""Distances over which pixels are averaged before the fit; the fit is that to single pixels, but for these."""
+WIDEST = 0.95
+"""Widest edge, as a share of the distances that take part in the fit; beyond it the two levels are not seen."""
 MIN_STEP = 0.5
 """Smallest step over the border, in standard deviations of the grey levels about the edge, that is taken for one."""
 
@@ -23,10 +27,11 @@ MIN_STEP = 0.5
 def edge_width(image: Image, pair: roi.RegionPair, *, dynamic_range: float = 60.0) -> Metric:
     """Width of the border of ``pair.inside`` [m]: from 10 % to 90 % of the step between its two sides.
 
-    A Gaussian edge (an error function) is fitted to the displayed dB of single pixels against their signed distance
-    from the inside's border: two levels, a position and a standard deviation sigma; the width is 2 x 1.2816 sigma. The
-    position is free, since an inside is often drawn somewhat smaller than the structure. Speckle scatters the pixels
-    about the edge but does not shift it, and so does not widen it as it would the mean of steep profiles.
+    A Gaussian edge (an error function) is fitted by least squares to the displayed dB of all pixels against their
+    signed distance from the inside's border: two levels, a position and a standard deviation sigma; the width is
+    2 x 1.2816 sigma. The position is free within the middle half of the distances, since an inside is often drawn
+    somewhat smaller than the structure. Speckle scatters the pixels about the edge and makes the figure uncertain, but
+    does not widen it.
 
     Taking part are all pixels inside, down to the deepest, and those outside up to the same distance, beyond the gap
     that was left between inside and outside (unless the outside lies far away, more than the inside is wide). No other
@@ -67,7 +72,7 @@ def edge_width(image: Image, pair: roi.RegionPair, *, dynamic_range: float = 60.
         )
     if not np.all(np.isfinite(levels)):
         raise MeasurementError("a value near the border is not finite", location=name)
-    width = WIDTH * _sigma(across, levels, start=(farthest - depth) / 2, name=name)
+    width = WIDTH * _sigma(across, levels, position=(farthest - depth) / 2, name=name)
     if width < min(shown.grid.spacing):
         raise MeasurementError(
             "the edge is finer than the pixels", location=name, hint="an image on a finer grid may show it"
@@ -75,7 +80,7 @@ def edge_width(image: Image, pair: roi.RegionPair, *, dynamic_range: float = 60.
     return Metric(
         width,
         "edge_width",
-        "10-90 % width of an error function fitted to pixels against their distance from the border",
+        "10-90 % width of an error function fitted to the pixels against their distance from the border",
         displayed_domain(shown),
         (name,),
         "m",
@@ -83,37 +88,41 @@ def edge_width(image: Image, pair: roi.RegionPair, *, dynamic_range: float = 60.
     )
 
 
-def _sigma(across: Floats, levels: Floats, *, start: float, name: str) -> float:
-    """Standard deviation [m] of the Gaussian edge that fits best."""
-    span = float(np.ptp(across))
-    inner, outer = (levels[side].mean() for side in (across <= start, across > start))
+def _sigma(across: Floats, levels: Floats, *, position: float, name: str) -> float:
+    """Standard deviation [m] of the Gaussian edge that fits best, looked for from a position on."""
+    start, span = float(across.min()), float(np.ptp(across))
+    places = (across - start) / span  # so that all parameters but the levels are of order 1
+    nearby = np.minimum((places * STEPS).astype(np.intp), STEPS - 1)
+    counts = np.bincount(nearby)
+    used = counts > 0
+    mean_places, mean_levels = (np.bincount(nearby, values)[used] / counts[used] for values in (places, levels))
 
     def residuals(parameters: Floats) -> Floats:
-        inner, step, position, sigma = parameters
-        return inner + step * ndtr((across / span - position) / sigma) - levels
+        return np.sqrt(counts[used]) * (_edge(mean_places, *parameters) - mean_levels)
 
-    # In units of the span and of dB all parameters are of order 1 to 100.
-    first, last = across.min() / span, across.max() / span
+    split = places <= (position - start) / span
+    inner, outer = levels[split].mean(), levels[~split].mean()
     fitted = least_squares(
         residuals,
-        x0=(inner, outer - inner, start / span, 0.1),
+        x0=(inner, outer - inner, (position - start) / span, 0.1),
         x_scale=(10.0, 10.0, 0.1, 0.1),
-        bounds=([-np.inf, -np.inf, first, 1e-6], [np.inf, np.inf, last, np.inf]),
-    )
-    _, step, _, sigma = fitted.x
-    noise = fitted.fun.std()
-    if not abs(step) > MIN_STEP * noise:
+        bounds=([-np.inf, -np.inf, 0.25, 1e-6], [np.inf, np.inf, 0.75, 1 / WIDTH]),
+    ).x
+    step, sigma = abs(float(fitted[1])), float(fitted[3])
+    noise = float((levels - _edge(places, *fitted)).std())
+    if not step > MIN_STEP * noise:
         raise MeasurementError(
             "no step stands out of the noise",
             location=name,
             expected=f"> {MIN_STEP * noise:.3g} dB",
-            found=f"{abs(step):.3g} dB",
+            found=f"{step:.3g} dB",
         )
-    if WIDTH * sigma > 1:
+    if WIDTH * sigma > WIDEST:
         raise MeasurementError(
-            "the edge is wider than what was fitted",
-            location=name,
-            expected=f"< {span * 1e3:.3g} mm",
-            found=f"{WIDTH * sigma * span * 1e3:.3g} mm",
+            "the edge is wider than what was fitted", location=name, expected=f"< {WIDEST * span * 1e3:.3g} mm"
         )
-    return float(sigma * span)
+    return sigma * span
+
+
+def _edge(places: Floats, inner: float, step: float, position: float, sigma: float) -> Floats:
+    return inner + step * ndtr((places - position) / sigma)

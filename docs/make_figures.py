@@ -27,10 +27,10 @@ def finish(figure: plt.Figure, name: str) -> None:
     plt.close(figure)
 
 
-def draw_array(ax: Axes, x: Floats, active: npt.NDArray[np.bool_]) -> None:
-    """Elements as bars above the image region, those that fire in colour."""
+def draw_array(ax: Axes, x: Floats, active: npt.NDArray[np.bool_], top: float) -> None:
+    """Elements as bars above the image region, those that fire in colour; room up to `top` above them."""
     ax.bar(x, 0.8, width=0.7 * (x[1] - x[0]), bottom=-1.0, color=np.where(active, TEAL, PALE))
-    ax.set(xlim=(-11.5, 11.5), ylim=(20, -8), aspect="equal")
+    ax.set(xlim=(-11.5, 11.5), ylim=(20, top), aspect="equal")
     ax.set_axis_off()
 
 
@@ -63,7 +63,7 @@ def transmit_kinds() -> None:
     }
     figure, axes = plt.subplots(1, 5, figsize=(11, 3), layout="constrained")
     for ax, (kind, (front, delay, active)) in zip(axes, kinds.items(), strict=True):
-        draw_array(ax, x, active)
+        draw_array(ax, x, active, top=-8)
         lag = (delay - delay[active].min()) * 0.45
         ax.vlines(x[active], -1.4 - lag[active], -1.4, color=ORANGE, lw=1.5)
         latest = delay[active].max()
@@ -113,7 +113,7 @@ def acceptance() -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     left, right = axes
     point = (1.5, 13.0)
-    draw_array(left, x, np.abs(x - point[0]) <= point[1] * half)
+    draw_array(left, x, np.abs(x - point[0]) <= point[1] * half, top=-2)
     cone = [point[0], point[0] - point[1] * half, point[0] + point[1] * half]
     left.fill(cone, [point[1], 0, 0], color=TEAL, alpha=0.15)
     for place, color, text, side in ((-3.0, ORANGE, "transmit leg", "right"), (4.0, INK, "receive leg", "left")):
@@ -125,7 +125,7 @@ def acceptance() -> None:
     left.text(point[0], point[1] + 1.6, "image point", ha="center", va="center", color=INK)
     left.set_title("elements within the cone count, on each leg by its own window", fontsize=10, color=INK)
     outer = np.array([x[0], x[-1]])
-    draw_array(right, x, np.isin(x, outer))
+    draw_array(right, x, np.isin(x, outer), top=-2)
     for place in outer:
         right.fill([place, place - 20 * half, place + 20 * half], [0, 20, 20], color=TEAL, alpha=0.2)
     meet = (outer[1] - outer[0]) / 2 / half

@@ -27,6 +27,8 @@ PUBLISHED = (
     "data_specs/README.md",
     "data_specs/mappings/README.md",
     "data_specs/time_zero.svg",
+    "notebooks/README.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.ipynb")),
 )
 """Files outside docs/ that the site shows, each under its own path."""
 COMMANDS = "<!-- commands -->"
@@ -44,6 +46,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn links toward where things lie on the site, and let the command line speak."""
     place = page.file.src_uri
+    if place.startswith("data_specs/"):
+        page.meta["hide"] = ["toc"]  # its tables need the room
     markdown = _LINK.sub(lambda link: _on_site(link[1], place), markdown)
     return markdown.replace(COMMANDS, _commands()) if COMMANDS in markdown else markdown
 

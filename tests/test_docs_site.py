@@ -128,10 +128,12 @@ def public_names() -> Iterator[tuple[str, str]]:
             yield f"usbeam.{name}", f"{value.__module__}.{name}"
             continue
         yield f"usbeam.{name}", value.__name__
+        handed_on = re.findall(r"import (\w+) as \1\b", inspect.getsource(value))
+        offered = getattr(value, "__all__", handed_on)
         for each, member in vars(value).items():
             if each.startswith("_") or not (inspect.isfunction(member) or inspect.isclass(member)):
                 continue
-            if member.__module__ == value.__name__ or each in getattr(value, "__all__", ()):
+            if member.__module__ == value.__name__ or each in offered:
                 yield f"usbeam.{name}.{each}", f"{member.__module__}.{each}"
 
 

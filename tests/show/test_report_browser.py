@@ -39,6 +39,20 @@ class Page:
     driver: webdriver.Chrome
     images: dict[str, ub.Image]
 
+    @classmethod
+    def open(cls, driver: webdriver.Chrome, path: Path, images: dict[str, ub.Image]) -> Page:
+        """The report of some images, once it is drawn."""
+        driver.set_script_timeout(60)
+        driver.get(path.as_uri())
+        driver.execute_async_script(
+            """const done = arguments[0];
+            const look = () => (document.querySelector("#panels canvas") ? done() : requestAnimationFrame(look));
+            look();"""
+        )
+        page = cls(driver, images)
+        page.settle()
+        return page
+
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
@@ -177,35 +191,20 @@ Open = Callable[..., Page]
 def show(browser: tuple[webdriver.Chrome, Path], tmp_path: Path) -> Generator[Open]:
     """Write and open a report; in the end, nothing was complained about and nothing asked of the network."""
     driver, _ = browser
+    path = tmp_path / "report.html"
     pages: list[Page] = []
 
     def show(images: dict[str, ub.Image], **options: Any) -> Page:
-        path = tmp_path / "report.html"
         report.write(images, path, **options)
-        pages.append(Page(driver, images))
-        pages[0].complaints()
-        pages[0].requests()
-        driver.get(path.as_uri())
-        pages[0].driver.set_script_timeout(10)
-        _wait_until_ready(pages[0])
-        return pages[0]
+        pages.append(Page.open(driver, path, images))
+        return pages[-1]
 
     yield show
     for page in pages:
         assert page.complaints() == []
         asked = page.requests()
-        assert asked[0] == (tmp_path / "report.html").as_uri()
+        assert asked[0] == path.as_uri()
         assert all(address.startswith("blob:") for address in asked[1:]), asked  # the downloaded regions
-    driver.get("about:blank")
-
-
-def _wait_until_ready(page: Page) -> None:
-    page.driver.execute_async_script(
-        """const done = arguments[0];
-        const look = () => (document.querySelector("#panels canvas") ? done() : requestAnimationFrame(look));
-        look();"""
-    )
-    page.settle()
 
 
 def slope(grid: ub.Grid = GRID, offset: float = 0.0) -> ub.Image:

@@ -44,9 +44,9 @@ def of_image(name: str, image: Image) -> dict[str, Any]:
     }
 
 
-def of_pair(pair: RegionPair) -> dict[str, Any]:
+def of_pair(name: str, pair: RegionPair) -> dict[str, Any]:
     """A pair of regions, with the keys that ``rois.toml`` has."""
-    return {"name": pair.name, "inside": _of_shape(pair.inside), "outside": _of_shape(pair.outside)}
+    return {"name": name, "inside": _of_shape(pair.inside), "outside": _of_shape(pair.outside)}
 
 
 def _of_shape(shape: Shape) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def write(
         "border": BORDER,
         "max_points": MAX_POINTS,
         "images": [contents.of_image(name, image) for name, image in images.items()],
-        "regions": [contents.of_pair(pair) for pair in (regions or {}).values()],
+        "regions": [contents.of_pair(name, pair) for name, pair in (regions or {}).items()],
         "points": contents.of_points(points, images.values()),
     }
     page = _page(data)

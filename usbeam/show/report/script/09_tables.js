@@ -32,9 +32,11 @@ const crossButton = (title, onclick) => html("button", { type: "button", class: 
 
 /** What a shape is, as text. */
 function inWords(shape) {
+  const range = (limits) => limits.map((limit) => millimetres(limit)).join(" to ");
   if (shape.shape === "polygon") return `polygon of ${shape.points.length} corners`;
   if (shape.shape === "mask") return `mask ${shape.file}, not editable here`;
-  const lengths = Object.entries(KINDS[shape.shape].fields).map(([field, name]) => `${name} ${millimetres(read(shape, field))}`);
+  if (shape.shape === "rectangle") return `rectangle, x ${range(shape.x)}, z ${range(shape.z)} mm`;
+  const lengths = Object.entries(KINDS[shape.shape].fields).map(([field, name]) => `${name} ${millimetres(shape[field])}`);
   return `${shape.shape}, ${lengths.join(", ")} mm`;
 }
 

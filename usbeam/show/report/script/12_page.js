@@ -60,7 +60,9 @@ async function unpackPair({ name, inside, outside }) {
   return { name, inside: await unpackShape(inside), outside: await unpackShape(outside) };
 }
 
+/** The view as it is at first. */
 function reset() {
+  byId("pixels").checked = false;
   Object.entries({ window: report.dynamic_range, level: 0, size: 1 }).forEach(([id, value]) => {
     byId(id).value = value;
   });

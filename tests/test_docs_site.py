@@ -209,7 +209,7 @@ def test_examples_run(
             assert [line for line in text.splitlines() if line not in [*typed, "..."]] == []
         else:
             typed = []
-            for line in text.splitlines():
+            for line in text.replace("\\\n", "").splitlines():
                 program, *arguments = shlex.split(line, comments=True)
                 assert program == "usbeam"
                 ended = CliRunner().invoke(app, arguments)

@@ -61,16 +61,23 @@ def evaluate(
     """
     from usbeam.io.atomic import check_output
     from usbeam.io.image_file import load_image
-    from usbeam.measure import roi
+    from usbeam.measure import metrics, roi
 
     if csv is not None:
         check_output(csv, overwrite=settings.overwrite)
     pairs = roi.load(rois)
-    source = load_image(original or images[0])
+    source = _load(original or images[0], pairs)
     wanted = None if reference is None else load_image(reference)
     reports: list[dict[str, Any]] = []
     for file in images:
-        found = _evaluate(file, load_image(file), pairs, source, wanted, dynamic_range, gray_range)
+        found = metrics.evaluate(
+            _load(file, pairs),
+            pairs,
+            original=source,
+            reference=wanted,
+            dynamic_range=dynamic_range,
+            gray_range=gray_range,
+        )
         reports.append(_report(file, found))
     summary = {
         "rois": str(rois),
@@ -85,31 +92,19 @@ def evaluate(
     result(summary, as_json, _lines(summary))
 
 
-def _evaluate(
-    file: Path,
-    image: Image,
-    pairs: dict[str, RegionPair],
-    original: Image,
-    reference: Image | None,
-    dynamic_range: float,
-    gray_range: float | None,
-) -> Evaluation:
-    """The figures of an image; an error about its regions names the file."""
+def _load(file: Path, pairs: dict[str, RegionPair]) -> Image:
+    """An image that holds the regions; an error about them names the file."""
     from usbeam.errors import MeasurementError
-    from usbeam.measure import metrics
+    from usbeam.io.image_file import load_image
+    from usbeam.measure import roi
 
+    image = load_image(file)
     try:
-        return metrics.evaluate(
-            image,
-            pairs,
-            original=original,
-            reference=reference,
-            dynamic_range=dynamic_range,
-            gray_range=gray_range,
-        )
+        roi.check(image, pairs)
     except MeasurementError as error:
-        error.path = error.path or str(file)
+        error.path = str(file)
         raise
+    return image
 
 
 def _report(file: Path, found: Evaluation) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from usbeam.measure.metric import (
     displayed_domain,
     displayed_range,
     inside_and_outside,
-    region_names,
     region_values,
 )
 from usbeam.measure.roi import RegionPair
@@ -73,7 +72,7 @@ def cnr(
         "cnr",
         "|mean_in - mean_out| / sqrt(var_in + var_out)",
         displayed_domain(shown) if domain == "db" else LINEAR,
-        region_names(pair),
+        pair.region_names,
         n_pixels=(inside.size, outside.size),
     )
 
@@ -112,7 +111,7 @@ def cnr_eq2(image: Image, pair: RegionPair, *, gray_range: float, dynamic_range:
         "cnr_eq2",
         "(mean_in - mean_out) / sqrt(sd_in + sd_out)",
         f"{displayed_domain(shown)}, scaled to 0..{gray_range:g}",
-        region_names(pair),
+        pair.region_names,
         n_pixels=(inside.size, outside.size),
     )
 
@@ -131,9 +130,9 @@ def gcnr(image: Image, pair: RegionPair, *, bins: int = BINS) -> Metric:
     dB, and from nothing that is clipped for display.
 
     Few pixels overestimate it. For two regions without contrast and of n_in and n_out independent pixels the
-    expectation is not 0 but, to first order, ``sqrt((bins - 1) / (2 pi) (1 / n_in + 1 / n_out))``; it is much less where the
-    contrast is high. Neighbouring pixels of speckle are not independent; count one for each resolution cell. A region
-    with less than 1/bins of all pixels may fall into one bin: the two should be of similar size.
+    expectation is not 0 but, to first order, ``sqrt((bins - 1) / (2 pi) (1 / n_in + 1 / n_out))``; it is much less
+    where the contrast is high. Neighbouring pixels of speckle are not independent; count one for each resolution cell.
+    A region with less than 1/bins of all pixels may fall into one bin: the two should be of similar size.
 
     Parameters
     ----------
@@ -171,7 +170,7 @@ def gcnr(image: Image, pair: RegionPair, *, bins: int = BINS) -> Metric:
         "gcnr",
         f"1 - overlap of histograms with {bins} equally probable bins",
         displayed_domain(image) if image.state == "db" else LINEAR,
-        region_names(pair),
+        pair.region_names,
         n_pixels=(inside.size, outside.size),
     )
 
@@ -198,7 +197,7 @@ def mean_difference_db(image: Image, pair: RegionPair, *, dynamic_range: float =
         "mean_difference_db",
         "mean_in - mean_out",
         displayed_domain(shown),
-        region_names(pair),
+        pair.region_names,
         "dB",
         (inside.size, outside.size),
     )
@@ -227,7 +226,7 @@ def contrast_db(image: Image, pair: RegionPair) -> Metric:
         "contrast_db",
         "20 log10(mean_in / mean_out)",
         LINEAR,
-        region_names(pair),
+        pair.region_names,
         "dB",
         (inside.size, outside.size),
     )
@@ -295,7 +294,7 @@ def enl(image: Image, pair: RegionPair) -> Metric:
 
 def _outside(image: Image, pair: RegionPair) -> tuple[Floats, tuple[str]]:
     """The envelope in a pair's outside, and that region's name."""
-    name = region_names(pair)[1]
+    name = pair.region_names[1]
     outside = region_values(image.envelope(), pair.outside, name)
     _refuse_constant(outside, name=name)
     return outside, (name,)

@@ -10,7 +10,7 @@ from usbeam.checks import Floats
 from usbeam.errors import MeasurementError
 from usbeam.image import Image
 from usbeam.measure import roi
-from usbeam.measure.metric import Metric, displayed, displayed_domain, region_names
+from usbeam.measure.metric import Metric, displayed, displayed_domain
 
 WIDTH = 2 * 1.2815515655446004
 """Distance between the 10 % and the 90 % point of a Gaussian edge, in its standard deviations."""
@@ -53,7 +53,7 @@ def edge_width(image: Image, pair: roi.RegionPair, *, dynamic_range: float = 60.
         For a mask on a grid of unequal steps.
     """
     shown = displayed(image, dynamic_range)
-    name, outside_name = region_names(pair)
+    name, outside_name = pair.region_names
     for shape, region in ((pair.inside, name), (pair.outside, outside_name)):
         roi.values(shown, shape, name=region)
     distance = pair.inside.signed_distance(shown.grid)

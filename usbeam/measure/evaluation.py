@@ -10,9 +10,10 @@ import numpy as np
 
 from usbeam.errors import ConfigError, MeasurementError
 from usbeam.image import Image
+from usbeam.measure import roi
 from usbeam.measure.contrast import cnr, cnr_eq2, contrast_db, enl, gcnr, mean_difference_db, speckle_snr
 from usbeam.measure.edge import edge_width
-from usbeam.measure.metric import Metric, displayed, inside_and_outside
+from usbeam.measure.metric import Metric
 from usbeam.measure.reference import lncc, psnr, remapped, ssim
 from usbeam.measure.roi import RegionPair
 
@@ -98,10 +99,10 @@ def evaluate(
         raise ConfigError("not a positive number of dB", location="dynamic_range", found=dynamic_range)
     if gray_range is not None and not (np.isfinite(gray_range) and gray_range > 0):
         raise ConfigError("the grey scale must be positive", location="gray_range", found=gray_range)
-    control = remapped(image if original is None else original, image, dynamic_range=dynamic_range)
-    for pair in pairs.values():
-        for each in (displayed(image, dynamic_range), control):
-            inside_and_outside(each, pair)
+    source = image if original is None else original
+    for each in (image, source):
+        roi.check(each, pairs)
+    control = remapped(source, image, dynamic_range=dynamic_range)
     absent: dict[str, str] = {}
     measured = {
         name: _measured(_of_pair(image, control, pair, dynamic_range, gray_range), absent, f"{name}.")

@@ -82,10 +82,5 @@ def region_values(image: Image, shape: roi.Shape, name: str) -> Floats:
 
 def inside_and_outside(image: Image, pair: roi.RegionPair) -> tuple[Floats, Floats]:
     """The values of an image that is not complex in both regions of a pair, in float64."""
-    inside, outside = region_names(pair)
+    inside, outside = pair.region_names
     return region_values(image, pair.inside, inside), region_values(image, pair.outside, outside)
-
-
-def region_names(pair: roi.RegionPair) -> tuple[str, str]:
-    """Names of the two regions of a pair."""
-    return f"{pair.name}.inside", f"{pair.name}.outside"

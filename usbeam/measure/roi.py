@@ -18,6 +18,7 @@ Shapes do not depend on the pixels of any image (but for masks), so that one fil
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ __all__ = [
     "Rectangle",
     "RegionPair",
     "Shape",
+    "check",
     "dumps",
     "from_truth",
     "load",
@@ -84,6 +86,26 @@ def values(image: Image, shape: Shape, *, name: str = "region") -> npt.NDArray[A
     if not np.all(np.isfinite(found)):
         raise MeasurementError("a value in the region is not finite", location=name)
     return found
+
+
+def check(image: Image, pairs: Mapping[str, RegionPair]) -> None:
+    """Refuse regions that an image does not hold.
+
+    Parameters
+    ----------
+    image
+        In any state.
+    pairs
+        Name -> `RegionPair`.
+
+    Raises
+    ------
+    MeasurementError
+        For the first region that `values` refuses.
+    """
+    for pair in pairs.values():
+        for shape, name in zip((pair.inside, pair.outside), pair.region_names, strict=True):
+            values(image, shape, name=name)
 
 
 def _check_within(image: Image, bounds: tuple[float, float, float, float], name: str) -> None:

@@ -330,6 +330,11 @@ class RegionPair:
     inside: Shape
     outside: Shape
 
+    @property
+    def region_names(self) -> tuple[str, str]:
+        """What the two are called in figures and errors: ``cyst.inside``, ``cyst.outside``."""
+        return f"{self.name}.inside", f"{self.name}.outside"
+
 
 def check_mask_name(file: str) -> str:
     """A name that leads nowhere but to a PNG beside the regions or below: the file of regions may come from anyone.

@@ -35,7 +35,7 @@ def read(path: Path) -> nbformat.NotebookNode:
 def run(path: Path) -> nbformat.NotebookNode:
     """The notebook with its outputs."""
     notebook = read(path)
-    NotebookClient(notebook, timeout=90).execute(cwd=str(path.parent))
+    NotebookClient(notebook, timeout=180).execute(cwd=str(path.parent))
     return notebook
 
 

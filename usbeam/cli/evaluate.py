@@ -51,7 +51,7 @@ def evaluate(
         float | None,
         typer.Option(help="Also give CNR by equation 2 of Li, Lu and Monkam, on grey levels from 0 to this."),
     ] = None,
-    dynamic_range: Annotated[float, typer.Option(help="Displayed range [dB] of images that are not in dB.")] = 60.0,
+    dynamic_range: Annotated[float, typer.Option(help="Displayed range, in dB, of images that are not in dB.")] = 60.0,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:

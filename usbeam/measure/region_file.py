@@ -20,7 +20,8 @@ from usbeam.errors import ConfigError, FileAccessError, FileFormatError, TooLarg
 from usbeam.io.atomic import atomic_write
 from usbeam.io.convert.variables import did_you_mean
 from usbeam.io.safe import access_error
-from usbeam.measure.shapes import Annulus, Circle, Mask, Pixels, Polygon, Rectangle, RegionPair, Shape, check_mask_name
+from usbeam.measure.mask import Mask, Pixels, check_mask_name
+from usbeam.measure.shapes import Annulus, Circle, Polygon, Rectangle, RegionPair, Shape
 from usbeam.units import parse_quantity, parse_range
 
 MAX_BYTES = 2**20

@@ -27,8 +27,9 @@ import numpy.typing as npt
 from usbeam.acquisition import Truth
 from usbeam.errors import ConfigError, MeasurementError
 from usbeam.image import Image
+from usbeam.measure.mask import Mask
 from usbeam.measure.region_file import dumps, load, save
-from usbeam.measure.shapes import BORDER, Annulus, Circle, Mask, Polygon, Rectangle, RegionPair, Shape
+from usbeam.measure.shapes import BORDER, Annulus, Circle, Polygon, Rectangle, RegionPair, Shape
 
 __all__ = [
     "Annulus",

@@ -50,8 +50,8 @@ def test_a_db_image_keeps_its_own_range() -> None:
 
 def test_the_bar_is_in_db_and_can_be_left_out() -> None:
     with_bar, without = plot.bmode(spot()), plot.bmode(spot(), colorbar=False)
-    assert [axes.get_ylabel() for axes in with_bar.figure.axes[1:]] == ["dB"]
-    assert len(without.figure.axes) == 1
+    assert [axes.get_ylabel() for axes in with_bar.child_axes] == ["dB"]
+    assert not without.child_axes
 
 
 def test_draws_where_it_is_told_to() -> None:
@@ -79,6 +79,17 @@ def test_one_row_column_or_point_can_be_shown(tmp_path: Path, shape: tuple[int, 
         assert min(picture.size) > 100
 
 
+@pytest.mark.parametrize(("width", "height"), [(10, 10), (5, 40), (40, 5)])
+def test_the_bar_is_as_tall_as_the_picture(width: int, height: int) -> None:
+    grid = Grid.linear(x=(-width * 5e-4, width * 5e-4), z=(10e-3, (10 + height) * 1e-3), shape=(9, 7))
+    for axes in (plot.bmode(spot(grid)), plot.side_by_side([spot(grid)] * 2, ["left", "right"])[-1]):
+        axes.figure.draw_without_rendering()
+        picture, bar = (each.get_window_extent() for each in (axes, axes.child_axes[0]))
+        assert (bar.y0, bar.y1) == pytest.approx((picture.y0, picture.y1), abs=1)
+        assert 5 < bar.width < 30
+        assert bar.x0 > picture.x1
+
+
 @pytest.mark.parametrize(("width", "height"), [(10, 10), (40, 40), (5, 40), (40, 5), (1, 60), (400, 400)])
 def test_labels_are_not_cut_off(tmp_path: Path, width: int, height: int) -> None:
     grid = Grid.linear(x=(-width * 5e-4, width * 5e-4), z=(10e-3, (10 + height) * 1e-3), shape=(9, 7))
@@ -95,8 +106,7 @@ def test_labels_are_not_cut_off(tmp_path: Path, width: int, height: int) -> None
 def test_images_side_by_side_share_one_bar() -> None:
     axes = plot.side_by_side([spot(), spot(x=-1e-3).envelope()], ["left", "right"], dynamic_range=45)
     assert [ax.get_title() for ax in axes] == ["left", "right"]
-    figure = axes[0].figure
-    assert len(figure.axes) == 3
+    assert [len(ax.child_axes) for ax in axes] == [0, 1]
     assert all(ax.images[0].get_clim() == (-45, 0) for ax in axes)
     with pytest.raises(ConfigError, match="1 images, 2 titles, 1 axes"):
         plot.side_by_side([spot()], ["left", "right"])

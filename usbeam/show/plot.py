@@ -57,9 +57,7 @@ def bmode(image: Image, *, dynamic_range: float = 60.0, ax: Any = None, colorbar
     matplotlib Axes
     """
     if ax is None:
-        width, height = image.grid.extent_mm[1] - image.grid.extent_mm[0], np.ptp(image.grid.extent_mm[2:])
-        size = 5.0 / max(width, height)
-        ax = axes((max(3.2, width * size + 1.7), max(2.4, height * size + 0.9)))[0]
+        ax = _picture_axes(image, longest=5.0)[0]
     shown = image if image.state == "db" else image.db(dynamic_range)
     limits = {"vmin": -float(shown.dynamic_range_db or dynamic_range), "vmax": 0, "cmap": "gray"}
     x_mm, z_mm = shown.grid.x * 1e3, shown.grid.z * 1e3
@@ -71,7 +69,7 @@ def bmode(image: Image, *, dynamic_range: float = 60.0, ax: Any = None, colorbar
         ax.invert_yaxis()
     ax.set(xlabel="lateral x [mm]", ylabel="depth z [mm]", title=title)
     if colorbar:
-        _bar(picture, [ax])
+        _bar(picture)
     return ax
 
 
@@ -97,9 +95,7 @@ def side_by_side(images: Sequence[Image], titles: Sequence[str], *, dynamic_rang
     ConfigError
         For another number of titles or axes than images.
     """
-    left, right, bottom, top = images[0].grid.extent_mm
-    height = 3.5 * min(4.0, max(0.6, (bottom - top) / (right - left)))
-    each = axes((4.0 * len(images) + 1, height + 0.9), len(images)) if ax is None else list(ax)
+    each = _picture_axes(images[0], len(images), longest=4.5) if ax is None else list(ax)
     if not len(images) == len(titles) == len(each):
         counts = f"{len(images)} images, {len(titles)} titles, {len(each)} axes"
         raise ConfigError("pictures, titles and axes differ in number", location="images", found=counts)
@@ -109,7 +105,7 @@ def side_by_side(images: Sequence[Image], titles: Sequence[str], *, dynamic_rang
             place.set_ylabel("")
             place.tick_params(labelleft=False)
     (mappable,) = each[-1].images or each[-1].collections
-    _bar(mappable, each)
+    _bar(mappable)
     return each
 
 
@@ -218,7 +214,7 @@ def contour(spot: Spot, *, floor_db: float = -60.0, ax: Any = None) -> Any:
     level = spot.patch.db(200.0, reference=spot.peak).data
     x_mm, z_mm = spot.patch.grid.x * 1e3, spot.patch.grid.z * 1e3
     lines = ax.contour(x_mm, z_mm, level, [-40, -20, -12, HALF_DB], colors=[GREEN, SKY, AMBER, ORANGE], linewidths=1)
-    _bar(ax.images[0], [ax]).add_lines(lines)
+    _bar(ax.images[0]).add_lines(lines)
     for width, angle in ((spot.major_fwhm, spot.angle), (spot.minor_fwhm, spot.angle + np.pi / 2)):
         across, down = np.cos(angle) * width * 500, np.sin(angle) * width * 500  # half of it, in mm
         x, z = spot.x * 1e3, spot.z * 1e3
@@ -284,9 +280,21 @@ def fwhm_against_depth(
     return ax
 
 
-def _bar(picture: Any, axes: Sequence[Any]) -> Any:
-    """The dB bar of a picture, beside the axes that share it."""
-    return axes[0].figure.colorbar(picture, ax=axes, label="dB", fraction=0.046, pad=0.03)
+def _picture_axes(image: Image, columns: int = 1, *, longest: float) -> list[Any]:
+    """Axes of a new figure for images of this one's shape, their longer side so many inches."""
+    left, right, bottom, top = image.grid.extent_mm
+    size = longest / max(right - left, bottom - top)
+    # Room for a title above a narrow picture, and for labels beside a flat one.
+    width, height = max(1.8, (right - left) * size + 0.2), max(1.5, (bottom - top) * size)
+    return axes((columns * width + 1.5, height + 0.9), columns)
+
+
+def _bar(picture: Any) -> Any:
+    """The dB bar of a picture: at its right, exactly as tall, about as wide for any shape of picture."""
+    ax = picture.axes
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    tall = max(1.0, abs((top - bottom) / (right - left)))
+    return ax.figure.colorbar(picture, cax=ax.inset_axes([1 + 0.02 * tall, 0, 0.03 * tall, 1]), label="dB")
 
 
 def _is_uniform(axis: Any) -> bool:

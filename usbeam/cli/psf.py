@@ -58,7 +58,7 @@ def psf(
     spots = [measure(image, place, window=reach) for place in places] or survey(image, window=reach)
     for spot in spots:
         for doubt in spot.warnings:
-            say(f"usbeam: warning: ({1e3 * spot.x:.3f}, {1e3 * spot.z:.3f}) mm: {doubt}")
+            say(f"usbeam: warning: ({1e3 * spot.x:z.3f}, {1e3 * spot.z:.3f}) mm: {doubt}")
     if plot is not None:
         save_figure(_draw(image, spots), plot, overwrite=settings.overwrite)
     points = [{name: getattr(spot, name) for name in (*COLUMNS, "peak", "warnings")} for spot in spots]

@@ -391,6 +391,30 @@ def test_edge_width_in_correlated_speckle() -> None:
     assert np.std(found) < 0.2 * wanted
 
 
+def test_edge_width_of_a_small_disc_whose_border_lies_in_the_gap() -> None:
+    """Beyond the depth of the inside: only the gap up to the outside lets it be seen."""
+    disc = roi.Circle(0.0, 20e-3, 1.1e-3)
+    levels = -40 + 20 * ndtr(disc.signed_distance(GRID) / 0.15e-3)
+    pair = roi.from_truth(ub.Truth(regions={"a": (0.0, 20e-3, 1.1e-3)}), margin=0.5e-3)["a"]
+    assert metrics.edge_width(decibels(levels), pair).value == pytest.approx(WIDTH * 0.15e-3, rel=1e-3)
+
+
+def test_edge_width_is_the_fit_to_single_pixels() -> None:
+    """An independent fit, without any averaging over equal distances."""
+    levels = edge(12.0, 0.3e-3) + 20 * np.log10(np.random.default_rng(2).rayleigh(size=GRID.shape))
+    distance = CYST.inside.signed_distance(GRID)
+    near = distance <= 4e-3  # as deep as the inside, beyond a gap of 1 mm
+    (_, _, _, sigma), _ = optimize.curve_fit(
+        lambda d, low, step, place, sigma: low + step * ndtr((d - place) / sigma),
+        distance[near] * 1e3,
+        levels[near],
+        p0=(-40, 10, 0.1, 0.2),
+    )
+    found = metrics.edge_width(decibels(levels), CYST)
+    assert found.value == pytest.approx(WIDTH * sigma * 1e-3, rel=2e-3)
+    assert found.n_pixels[0] == pytest.approx(np.count_nonzero(near), abs=20)
+
+
 @pytest.mark.parametrize("cell", [1.0, 2.0, 4.0])
 def test_uniform_speckle_has_no_edge(cell: float) -> None:
     for seed in range(20):

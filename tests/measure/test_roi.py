@@ -358,6 +358,14 @@ def test_every_outline_and_name_comes_back_to_the_last_bit(
     assert list(found) == list(pairs)
 
 
+def test_lengths_are_written_in_mm_as_people_would() -> None:
+    pair = roi.RegionPair("a", roi.Circle(-0.0, 0.0201, 1e-3 / 3), roi.Rectangle((-0.0015, 0.3e-3), (0.01, 0.1)))
+    assert roi.dumps({"a": pair}).splitlines()[1:] == [
+        'inside = {shape = "circle", x = "0mm", z = "20.1mm", radius = "0.3333333333333333mm"}',
+        'outside = {shape = "rectangle", x = "-1.5mm:0.3mm", z = "10mm:100mm"}',
+    ]
+
+
 def test_masks_come_back_from_pictures_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     pixels = CIRCLE.inside(GRID)

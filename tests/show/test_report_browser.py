@@ -327,7 +327,7 @@ def test_the_read_out_is_the_nearest_pixel_of_every_image(show: Open) -> None:
         page.point(0, place)
         x, z = (float(part.split()[1].replace("−", "-")) for part in page.one("#place").text.split(","))
         assert (x, z) == pytest.approx((place[0] / MM, place[1] / MM), abs=0.02)  # the pointer moves by whole pixels
-        fine, other, third = (reading.get_attribute("data-value") for reading in page.all(".reading"))
+        fine, other, third = (reading.get_attribute("data-value") for reading in page.all("output.reading"))
         assert float(fine) == pytest.approx(-column - 0.25 * row, abs=1e-4)
         assert float(third) == (0 if (column, row) == (0, 0) else -33)
         left, right, bottom, top = coarse.extent_mm
@@ -336,7 +336,7 @@ def test_the_read_out_is_the_nearest_pixel_of_every_image(show: Open) -> None:
             assert float(other) == pytest.approx(expected, abs=1e-4)
         else:
             assert other == ""
-        assert page.all(".reading")[0].text == f"{float(fine):.1f} dB".replace("-", "−")
+        assert page.all("output.reading")[0].text == f"{float(fine):.1f} dB".replace("-", "−")
         assert len({path.get_attribute("d") != "" for path in page.all(".cross .line")}) == 1
 
 

@@ -24,7 +24,7 @@ from usbeam.measure.shapes import BORDER, MAX_POINTS, RegionPair
 from usbeam.show.report import contents
 
 MAX_PIXELS = 20_000_000
-"""Of all images together: a page of some 100 MB, which a browser still opens in seconds."""
+"""Of all images together: a page of some 100 MB; a larger one takes a browser too long to open."""
 _POLICY = "default-src 'none'; script-src {script}; style-src {style}; base-uri 'none'; form-action 'none'"
 
 

@@ -4,7 +4,9 @@ const report = JSON.parse(document.getElementById("data").textContent);
 
 /** A typed array from base64 of gzip of its bytes. */
 async function unpack(text, Kind) {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let index = 0; index < bytes.length; index++) bytes[index] = binary.charCodeAt(index);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Kind(await new Response(stream).arrayBuffer());
 }

@@ -42,8 +42,9 @@ class Views {
   constructor(images) {
     this.images = images;
     this.each = images.map((image) => this.#add(image));
-    this.bar = svg("svg", { class: "bar", width: FIT.bar, role: "img", "aria-label": "Grey scale in dB" });
-    byId("panels").append(html("figure", {}, html("figcaption"), this.bar));
+    this.bar = svg("svg", { class: "bar", width: FIT.bar - 4, role: "img", "aria-label": "Grey scale in dB" });
+    const caption = html("figcaption", {}, html("span", { class: "name" }), html("span", { class: "reading" }));
+    byId("panels").append(html("figure", {}, caption, this.bar));
     this.wipe = images.length > 1 ? new Wipe(this.each, watch) : null;
     byId("wipe-section").hidden = !this.wipe;
     this.frames = this.each.map(({ frame }) => frame).concat(this.wipe ? [this.wipe.frame] : []);
@@ -67,9 +68,22 @@ class Views {
     const scale = size * fittingScale(this.images.map(({ extent }) => extent), width);
     this.each.forEach(({ frame }) => frame.resize(scale));
     this.wipe?.resize(size * fittingScale([this.wipe.extent], width));
+    this.#alignCaptions();
     this.paint();
     this.drawRegions();
     this.drawCursor();
+  }
+
+  /** Names take as many lines as the longest of them, so that images of one row start at one height. */
+  #alignCaptions() {
+    const names = [...byId("panels").querySelectorAll(".name")];
+    names.forEach((name) => {
+      name.style.minHeight = "";
+    });
+    const height = Math.max(...names.map((name) => name.offsetHeight));
+    names.forEach((name) => {
+      name.style.minHeight = `${height}px`;
+    });
   }
 
   paint() {

@@ -90,6 +90,15 @@ def test_profiles_and_patch_are_those_of_the_spot() -> None:
     assert spot.patch.grid == ub.Grid(spot.lateral.position, spot.axial.position)
 
 
+@pytest.mark.parametrize("margin", [0.8, 1.2])
+def test_near_the_border(margin: float) -> None:
+    """The image ends that many widths from the peak; the kernel would reach five times as far."""
+    for x, z in ((3 * MM - margin * WIDTHS[0], 20 * MM), (0.0, 23 * MM - margin * WIDTHS[1])):
+        where = grid(WAVELENGTH / 5)
+        spot = psf.measure(image(where, gaussian(where, WIDTHS, at=(x, z))))
+        assert figures(spot) == pytest.approx([*WIDTHS, *WIDTHS], rel=1e-3)
+
+
 # What must not change a spot
 
 
@@ -201,6 +210,9 @@ def test_level_and_place_of_a_grating_lobe() -> None:
     assert psf.measure(shown, pitch=pitch).grating_lobe_db is None
     known = dataclasses.replace(shown, settings={"pitch": pitch, "wavelength": wavelength})
     assert psf.measure(known).grating_lobe_db == pytest.approx(-20, abs=0.05)
+    for nonsense in ("1 mm", 0.0, -1.0, float("nan"), [1.0], None):
+        damaged = dataclasses.replace(known, settings={"pitch": nonsense, "wavelength": wavelength})
+        assert psf.measure(damaged).grating_lobe_db is None
     from_it = psf.measure(known, second)
     assert from_it.grating_lobe_db == pytest.approx(20, abs=0.05)
 

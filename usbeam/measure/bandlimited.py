@@ -71,9 +71,9 @@ class Surface:
         if image.state == "complex":
             samples, magnitude = image.data.astype(np.complex128), np.abs
             here = _neighbourhood(samples, pixel)
-            carriers = [np.angle(np.vdot(here[:-1], here[1:])), np.angle(np.vdot(here[:, :-1], here[:, 1:]))]
-            z, x = (np.exp(-1j * carrier * np.arange(n)) for carrier, n in zip(carriers, samples.shape, strict=True))
-            samples *= z[:, None] * x
+            z, x = np.angle(np.vdot(here[:-1], here[1:])), np.angle(np.vdot(here[:, :-1], here[:, 1:]))
+            samples *= np.exp(-1j * z * np.arange(len(samples)))[:, None]
+            samples *= np.exp(-1j * x * np.arange(samples.shape[1]))
         else:
             samples, magnitude = image.envelope().data.astype(np.float64) ** 2, _root
         return cls(image.grid, _continued(samples), magnitude, _edge_energy(_neighbourhood(samples, pixel)))

@@ -84,12 +84,13 @@ def _crossings(surface: Surface, center: Place, angle: float) -> Sides:
     x, z = center
     # Rounded, so that a line along one axis is not thought to reach the other's border.
     along_x, along_z = (float(round(part, 12)) for part in (np.cos(angle), np.sin(angle)))
+    step_z, step_x = surface.grid.spacing
     before, after = (
         min(_room(surface.grid.x, x, side * along_x), _room(surface.grid.z, z, side * along_z)) for side in (-1, 1)
     )
     sides = half_widths(
         lambda s: surface.at(x + s * along_x, z + s * along_z),
-        step=min(surface.grid.spacing) / STEPS,
+        step=1 / max(abs(along_x) / step_x, abs(along_z) / step_z) / STEPS,
         limits=(before, after),
     )
     if sides is None:

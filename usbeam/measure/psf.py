@@ -173,8 +173,7 @@ def measure(
     level = surface.on(fine) / peak
     beam_x, beam_z = level.max(axis=0), level.max(axis=1)
     ends_x, ends_z = lobes.main_lobe(fine.x, beam_x, x, lobe.lateral), lobes.main_lobe(fine.z, beam_z, z, lobe.axial)
-    pitch = image.settings.get("pitch") if pitch is None else pitch
-    wavelength = image.settings.get("wavelength") if wavelength is None else wavelength
+    pitch, wavelength = pitch or _length(image, "pitch"), wavelength or _length(image, "wavelength")
     return Spot(
         x=x,
         z=z,
@@ -234,6 +233,12 @@ def survey(
     if not spots:
         raise MeasurementError("no spot that can be measured", location="the image", hint="name places with near=")
     return spots
+
+
+def _length(image: Image, name: str) -> float | None:
+    """A length of the image's settings, which may come from any file."""
+    value = image.settings.get(name)
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) and value > 0 else None
 
 
 def _sampling_doubts(image: Image, pixel: Pixel, surface: Surface, widths: tuple[float, float]) -> Iterator[str]:

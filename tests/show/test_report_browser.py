@@ -379,6 +379,7 @@ def test_regions_give_the_numbers_of_python(show: Open) -> None:
         "dB": speckle(state="db", seed=2),
         "fine": speckle(fine, seed=3),
         "uneven": speckle(UNEVEN, seed=4),
+        "zeros": ub.Image(np.where(GRID.x < 0.2 * MM, speckle(seed=5).data, 0), GRID),
     }
     page = show(images, regions=PAIRS, dynamic_range=40.0)
     found = page.results()
@@ -426,11 +427,15 @@ def test_what_cannot_be_measured_is_said(show: Open, shape: Circle, words: str) 
 
 
 def test_no_variance_is_said(show: Open) -> None:
-    page = show({"flat": flat(-20)}, regions={"circle": PAIRS["circle"]})
-    (row,) = page.results()[0]["images"]
-    assert row["problem"] == "no variance"
-    assert row["cnr"] is None
-    assert float(row["gcnr"]) == 0
+    empty = ub.Image(np.zeros(GRID.shape, np.float32), GRID, "envelope")
+    page = show({"flat": flat(-20), "empty": empty}, regions={"circle": PAIRS["circle"]})
+    for row in page.results()[0]["images"]:
+        assert row["problem"] == "no variance"
+        assert row["cnr"] is None
+        assert float(row["gcnr"]) == 0
+    page.point(1, (0, 13 * MM))
+    assert [reading.text for reading in page.all("output.reading")] == ["−20.0 dB", "−∞ dB"]
+    assert page.grey(page.frame(1), 20, 30) == [0, 0, 0, 255]
 
 
 def test_drawn_regions_are_evaluated_alike(show: Open, browser: tuple[webdriver.Chrome, Path], tmp_path: Path) -> None:
@@ -585,6 +590,21 @@ def test_text_from_files_is_shown_and_runs_nothing(show: Open) -> None:
     assert script in page.one("#settings").text
     assert not page.all("img")
     assert len(page.all("script")) == 2
+
+
+def test_names_of_files_and_regions_run_nothing(browser: tuple[webdriver.Chrome, Path], tmp_path: Path) -> None:
+    """The command's way in: a file's own name and a table of TOML."""
+    name = "<img src=x onerror=alert(1)>"
+    speckle().save(tmp_path / f"{name}.h5")
+    rois, path = tmp_path / "rois.toml", tmp_path / "report.html"
+    rois.write_text(roi.dumps({HOSTILE: PAIRS["circle"]}))
+    ended = installed("report", tmp_path / f"{name}.h5", "--rois", rois, "-o", path)
+    assert ended.code == 0, ended.err
+    page = Page.open(browser[0], path, {name: speckle()})
+    assert page.driver.title == page.one("#panels .name").text == name
+    assert page.results()[0]["name"] == HOSTILE
+    assert not page.all("img")
+    assert page.complaints() == []
 
 
 def test_the_page_may_not_reach_the_network(show: Open) -> None:

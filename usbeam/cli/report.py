@@ -25,9 +25,7 @@ def report(
 ) -> None:
     """Write a page to look at images, draw regions and measure: one file that needs no server and no network.
 
-    Open it in a browser. It has all images with sliders for window and level, a wipe between two of them, the cursor's
-    place and levels, and circles, rectangles and polygons to draw; it shows their CNR and gCNR and downloads the
-    rois.toml that `usbeam evaluate` reads.
+    Open it in a browser. The rois.toml that it downloads is what `usbeam evaluate` reads.
     """
     from usbeam.errors import ConfigError
     from usbeam.io.atomic import check_output

@@ -176,7 +176,7 @@ def test_few_pixels_overestimate_gcnr_as_the_handbook_says(bins: int) -> None:
     found = [metrics.gcnr(speckle(0.0, seed, HALVES, SMALL), HALVES, bins=bins) for seed in range(400)]
     n_in, n_out = found[0].n_pixels
     wanted = math.sqrt((bins - 1) / (2 * math.pi) * (1 / n_in + 1 / n_out))
-    assert np.mean([float(each) for each in found]) == pytest.approx(wanted, rel=0.04)
+    assert np.mean([float(each) for each in found]) == pytest.approx(wanted, rel=0.05)
 
 
 def test_speckle_has_snr_1_913_and_one_look() -> None:
@@ -320,6 +320,14 @@ def test_the_mirrored_image_has_the_same_figures(seed: int, contrast_db: float) 
     for name, measure in BY_PAIR.items():
         if name != "edge_width":
             assert measure(image, left).value == pytest.approx(measure(other, right).value, rel=1e-9), name
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_gcnr_of_regions_that_do_not_overlap_is_1(sign: float) -> None:
+    levels = sign * speckle(0.0, 5, CYST).data.astype(np.float64)
+    levels[CYST.inside.inside(GRID)] -= 100  # far fewer pixels than outside: the border lies within a quantile's bin
+    image = ub.Image((levels - levels.max()).astype(np.float32), GRID, "db", 200.0)
+    assert metrics.gcnr(image, CYST).value == 1
 
 
 def test_gcnr_tells_a_floor_from_what_is_just_above_it() -> None:

@@ -123,7 +123,8 @@ def gcnr(image: Image, pair: RegionPair, *, bins: int = BINS) -> Metric:
     observer of single pixels is right in (1 + gcnr) / 2 of the cases.
 
     The bins are equally probable: their edges are the quantiles 1/bins, 2/bins, ... of the pixels of both regions
-    together (``numpy.quantile``, linear interpolation), and a pixel belongs to bin k if k edges lie below it
+    together (``numpy.quantile``, linear interpolation). One more edge is the largest value of the darker region, so
+    that regions which do not overlap have 1. A pixel belongs to bin k if k edges lie below it
     (``numpy.searchsorted(edges, value, side="left")``), so that a value which many pixels share, as the floor of a
     clipped image does, is not put together with what is above it. The figure therefore depends on the order of the
     grey levels alone: no rising map of them changes it. It is computed from the envelope, or from the dB of an image in
@@ -160,9 +161,10 @@ def gcnr(image: Image, pair: RegionPair, *, bins: int = BINS) -> Metric:
         raise ConfigError("too few bins", location="bins", expected=">= 2", found=bins)
     ordered = image if image.state == "db" else image.envelope()
     inside, outside = inside_and_outside(ordered, pair)
-    edges = np.quantile(np.concatenate([inside, outside]), np.arange(1, bins) / bins)
+    quantiles = np.quantile(np.concatenate([inside, outside]), np.arange(1, bins) / bins)
+    edges = np.sort(np.append(quantiles, min(inside.max(), outside.max())))
     shares = [
-        np.bincount(np.searchsorted(edges, values, side="left"), minlength=bins) / values.size
+        np.bincount(np.searchsorted(edges, values, side="left"), minlength=bins + 1) / values.size
         for values in (inside, outside)
     ]
     return Metric(

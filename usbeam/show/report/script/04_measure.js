@@ -68,13 +68,15 @@ function rank(edges, value) {
   return low;
 }
 
-/** Generalized CNR: one minus the overlap of the two histograms, with equally probable bins. */
+/** Generalized CNR: one minus the overlap of the two histograms, with equally probable bins and one edge between. */
 function gcnrOf(inside, outside) {
   const ordered = Float64Array.from([...inside, ...outside]).sort();
   const { bins } = report;
-  const edges = Array.from({ length: bins - 1 }, (_, index) => quantile(ordered, (index + 1) / bins));
+  const quantiles = Array.from({ length: bins - 1 }, (_, index) => quantile(ordered, (index + 1) / bins));
+  const topOfDarker = Math.min(...[inside, outside].map((values) => values.reduce((a, b) => Math.max(a, b))));
+  const edges = Float64Array.from([...quantiles, topOfDarker]).sort();
   const [one, other] = [inside, outside].map((values) => {
-    const counts = new Float64Array(bins);
+    const counts = new Float64Array(bins + 1);
     values.forEach((value) => counts[rank(edges, value)]++);
     return counts.map((count) => count / values.length);
   });

@@ -540,6 +540,20 @@ def test_numbers_and_names_can_be_typed(show: Open) -> None:
         assert page.results()[0]["name"] == kept
 
 
+def test_the_part_that_a_pair_lacks_is_next(show: Open) -> None:
+    page = show({"a": speckle()})
+    page.choose("rectangle", "outside")
+    page.point(0, (-1.5 * MM, 11 * MM), (1.5 * MM, 11.8 * MM), press=True)
+    assert "no foreground yet" in page.results()[0]["images"][0]["problem"]
+    assert page.one("#part-inside").is_selected()
+    page.point(0, (-0.5 * MM, 12.7 * MM), (0.5 * MM, 13.3 * MM), press=True)
+    before = page.results()
+    assert before[0]["images"][0]["problem"] is None
+    page.point(0, (-0.5 * MM, 12.7 * MM), (0.3 * MM, 13.1 * MM), press=True)  # again: takes the place of the last
+    assert len(page.results()) == 1
+    assert page.results() != before
+
+
 def test_regions_are_drawn_by_keys(show: Open) -> None:
     page = show({"a": speckle()})
     overlay = "#panels .overlay"
@@ -557,12 +571,13 @@ def test_regions_are_drawn_by_keys(show: Open) -> None:
 def test_spots_are_shown_with_pythons_figures(show: Open) -> None:
     x, z = np.meshgrid(GRID.x / (0.6 * MM), (GRID.z - 13 * MM) / (0.5 * MM))
     spot = ub.Image(np.exp(-4 * np.log(2) * (x**2 + z**2)).astype(np.complex64), GRID)
-    page = show({"spot": spot, "dB": spot.db(60)}, points=[(0.0, 13 * MM)])
+    page = show({"spot": spot, "dB": spot.db(60)}, points=[(0.0, 13 * MM), (9 * MM, 13 * MM)])
     rows = page.all("#curves tbody tr")
     figures = [float(cell.get_attribute("value")) for cell in rows[0].find_elements(By.CSS_SELECTOR, "data")]
     assert figures[:4] == pytest.approx([0, 13, 0.6, 0.5], abs=1e-3)
     assert "dB image" in page.all("#curves tbody .problem")[0].text
     assert len(page.all("#curves .plot .curve")) == 2
+    assert len(page.all("#curves .problem")) == 3  # none of them near the second place
 
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"

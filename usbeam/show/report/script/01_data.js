@@ -55,7 +55,12 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 /** A number for people, with a true minus sign. */
 function shown(value, decimals) {
   if (!Number.isFinite(value)) return String(value).replace("-Infinity", "\u2212\u221e");
-  return value.toFixed(decimals).replace(/^-(?=[0.]*$)/, "").replace("-", "\u2212");
+  return value
+    .toFixed(decimals)
+    .replace(/^-(?=[0.]*$)/, "")
+    .replace("-", "\u2212");
 }
+
+const placeText = ({ x, z }) => `x ${millimetres(x)} mm, z ${millimetres(z)} mm`;
 
 const millimetres = (metres, decimals = 2) => shown(metres * 1e3, decimals);

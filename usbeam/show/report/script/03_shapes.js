@@ -29,7 +29,12 @@ function ring({ x, z }, radius, at, scale) {
 }
 
 const chain = (points, at) => `M ${points.map(([x, z]) => at(x, z)).join(" L ")} Z`;
-const corners = ({ x, z }) => [[x[0], z[0]], [x[1], z[0]], [x[1], z[1]], [x[0], z[1]]];
+const corners = ({ x, z }) => [
+  [x[0], z[0]],
+  [x[1], z[0]],
+  [x[1], z[1]],
+  [x[0], z[1]],
+];
 const sorted = (one, other) => (one < other ? [one, other] : [other, one]);
 const moveHandle = (shape) => ({
   x: shape.x,
@@ -93,10 +98,7 @@ const KINDS = {
       }),
     path: (shape, at) => chain(corners(shape), at),
     fields: { "x.0": "left", "x.1": "right", "z.0": "top", "z.1": "bottom" },
-    toml: ({ x, z }) => [
-      `x = ${quoted(x.map(written).join(":"))}`,
-      `z = ${quoted(z.map(written).join(":"))}`,
-    ],
+    toml: ({ x, z }) => [`x = ${quoted(x.map(written).join(":"))}`, `z = ${quoted(z.map(written).join(":"))}`],
     between: (start, end) => ({
       shape: "rectangle",
       x: sorted(micron(start.x), micron(end.x)),
@@ -165,7 +167,7 @@ function runs({ pixels, n_z, n_x }, image, at) {
   const [width, height] = [(right - left) / n_x, (bottom - top) / n_z];
   const boxes = [];
   for (let row = 0; row < n_z; row++) {
-    for (let from = pixels.indexOf(1, row * n_x); from >= 0 && from < (row + 1) * n_x; ) {
+    for (let from = pixels.indexOf(1, row * n_x); from >= 0 && from < (row + 1) * n_x;) {
       let to = from;
       while (to < (row + 1) * n_x && pixels[to]) to++;
       const [x, z] = [

@@ -73,7 +73,10 @@ class Frame {
   /** The place under the pointer. */
   place({ clientX, clientY }) {
     const box = this.canvas.getBoundingClientRect();
-    return { x: this.extent[0] + (clientX - box.left) / this.scale, z: this.extent[2] + (clientY - box.top) / this.scale };
+    return {
+      x: this.extent[0] + (clientX - box.left) / this.scale,
+      z: this.extent[2] + (clientY - box.top) / this.scale,
+    };
   }
 
   /** The nearest place within the frame. */
@@ -120,9 +123,14 @@ class Frame {
 
 /** For each of equally spaced places from edge to edge, the index of the nearest position of an axis. */
 function raster(axis, first, last) {
-  const step = axis.reduce((least, value, index) => (index ? Math.min(least, value - axis[index - 1]) : least), Infinity);
+  const step = axis.reduce(
+    (least, value, index) => (index ? Math.min(least, value - axis[index - 1]) : least),
+    Infinity,
+  );
   const count = clamp(Math.round((last - first) / step), 1, MOST_ROWS);
-  return Int32Array.from({ length: count }, (_, index) => nearest(axis, first + ((index + 0.5) * (last - first)) / count));
+  return Int32Array.from({ length: count }, (_, index) =>
+    nearest(axis, first + ((index + 0.5) * (last - first)) / count),
+  );
 }
 
 /** Paints an image's levels in grey: white from `level` dB up, black from `level - window` down. */

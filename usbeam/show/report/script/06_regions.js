@@ -59,16 +59,18 @@ function removeSelected() {
   changePair(selected.pair, { [selected.part]: null });
 }
 
-/** Make a drawn shape part of the current pair; then the pair's other part is next. */
-function place(shape) {
+/** Make a drawn shape part of the current pair; then the other part is next, if the pair lacks it. */
+function putShape(shape) {
   regions.draft = null;
   const problem = KINDS[shape.shape].problem(shape);
   if (problem) return regions.changed();
+  const { part } = regions;
+  const other = PARTS.find((each) => each !== part);
   if (!regions.pairs.length) addPair();
   else remember();
-  const { current, part } = regions;
+  const { current } = regions;
   regions.selected = { pair: current, part };
-  if (part === "inside") regions.part = "outside";
+  regions.part = regions.pairs[current][other] ? part : other;
   return changePair(current, { [part]: shape });
 }
 

@@ -19,7 +19,8 @@ const selectTool = {
     if (group) {
       const { pair, part } = regions.selected;
       const shape = regions.pairs[pair][part];
-      const handle = target.dataset.handle === undefined ? null : KINDS[shape.shape].handles(shape)[target.dataset.handle];
+      const handle =
+        target.dataset.handle === undefined ? null : KINDS[shape.shape].handles(shape)[target.dataset.handle];
       if (shape.shape !== "mask") this.grip = { pair, part, shape, handle, start, remembered: false };
       Object.assign(regions, { current: pair, part });
     }
@@ -62,10 +63,10 @@ const dragTool = (kind, name, hint) => ({
   },
   up() {
     this.start = null;
-    if (regions.draft) place(regions.draft);
+    if (regions.draft) putShape(regions.draft);
   },
   key(frame, key) {
-    if (key === "Enter") place(KINDS[kind].around(cursor.place, Math.min(frame.width, frame.height) / 10));
+    if (key === "Enter") putShape(KINDS[kind].around(cursor.place, Math.min(frame.width, frame.height) / 10));
     else if (key === "Escape") this.start = regions.draft = null;
     else return false;
     regions.changed();
@@ -81,11 +82,12 @@ const polygonTool = {
   down(frame, { x, z }) {
     const corner = { x: micron(x), z: micron(z) };
     const ends = [this.points[0], this.points.at(-1)];
-    const closes = this.points.length > 2 && ends.some(([endX, endZ]) => apart(frame, corner, { x: endX, z: endZ }) < NEAR);
+    const closes =
+      this.points.length > 2 && ends.some(([endX, endZ]) => apart(frame, corner, { x: endX, z: endZ }) < NEAR);
     if (closes) {
       const points = this.points;
       this.points = [];
-      place({ shape: "polygon", points });
+      putShape({ shape: "polygon", points });
     } else if (this.points.length < report.max_points) {
       this.points = [...this.points, [corner.x, corner.z]];
       this.move(frame, corner);
@@ -120,7 +122,7 @@ let tool = TOOLS.select;
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Move the cursor by one step of a hundredth of the frame; with Shift by ten. */
+/** Move the cursor by a two-hundredth of the frame's shorter side; with Shift by ten times that. */
 function stepCursor(frame, [across, down], far) {
   const step = ((far ? 10 : 1) * Math.min(frame.width, frame.height)) / 200;
   const { x, z } = cursor.place;
@@ -132,7 +134,8 @@ function stepCursor(frame, [across, down], far) {
 /** Connect a frame with the pointer and the keyboard. */
 function watch(frame) {
   const { overlay } = frame;
-  const centre = () => frame.inside({ x: (frame.extent[0] + frame.extent[1]) / 2, z: (frame.extent[2] + frame.extent[3]) / 2 });
+  const centre = () =>
+    frame.inside({ x: (frame.extent[0] + frame.extent[1]) / 2, z: (frame.extent[2] + frame.extent[3]) / 2 });
   overlay.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     overlay.setPointerCapture(event.pointerId);

@@ -48,7 +48,10 @@ class Wipe {
     context.imageSmoothingEnabled = !byId("pixels").checked;
     context.clearRect(0, 0, canvas.width, canvas.height);
     const edge = Math.round(this.part * canvas.width);
-    const halves = [[0, edge], [edge, canvas.width]];
+    const halves = [
+      [0, edge],
+      [edge, canvas.width],
+    ];
     this.sides.forEach((view, side) => {
       const [left, right, top, bottom] = view.image.extent;
       const [acrossPixels, downPixels] = [canvas.width / width, canvas.height / height];

@@ -3,8 +3,9 @@
 const results = new WeakMap(); // pair -> what it gives in each image; pairs never change in place
 
 function resultsOf(pair, images) {
-  if (!results.has(pair)) results.set(pair, images.map((image) => measured(image, pair)));
-  return results.get(pair);
+  const known = results.get(pair) ?? images.map((image) => measured(image, pair));
+  results.set(pair, known);
+  return known;
 }
 
 const read = (shape, field) => field.split(".").reduce((value, key) => value[key], shape);
@@ -28,7 +29,8 @@ function fieldOf(index, part, field, name) {
   return html("label", {}, `${name} `, html("input", { id, type: "number", step: 0.01, value, onchange: change }));
 }
 
-const crossButton = (title, onclick) => html("button", { type: "button", class: "quiet", title, "aria-label": title, onclick }, "×");
+const crossButton = (title, onclick) =>
+  html("button", { type: "button", class: "quiet", title, "aria-label": title, onclick }, "×");
 
 /** What a shape is, as text. */
 function inWords(shape) {
@@ -36,7 +38,9 @@ function inWords(shape) {
   if (shape.shape === "polygon") return `polygon of ${shape.points.length} corners`;
   if (shape.shape === "mask") return `mask ${shape.file}, not editable here`;
   if (shape.shape === "rectangle") return `rectangle, x ${range(shape.x)}, z ${range(shape.z)} mm`;
-  const lengths = Object.entries(KINDS[shape.shape].fields).map(([field, name]) => `${name} ${millimetres(shape[field])}`);
+  const lengths = Object.entries(KINDS[shape.shape].fields).map(
+    ([field, name]) => `${name} ${millimetres(shape[field])}`,
+  );
   return `${shape.shape}, ${lengths.join(", ")} mm`;
 }
 
@@ -48,7 +52,12 @@ function shapeLine(index, part) {
   const fields = shape && isCurrent ? Object.entries(KINDS[shape.shape].fields) : [];
   const words = shape ? inWords(shape) : `no ${PART_NAMES[part]} yet`;
   const content = fields.length
-    ? html("span", { class: "fields" }, `${shape.shape} [mm]`, fields.map(([field, name]) => fieldOf(index, part, field, name)))
+    ? html(
+        "span",
+        { class: "fields" },
+        `${shape.shape} [mm]`,
+        fields.map(([field, name]) => fieldOf(index, part, field, name)),
+      )
     : html("span", { class: "soft" }, words);
   return html("div", { class: "shape" }, swatch, content, shape && isCurrent ? removePart(index, part) : "");
 }
@@ -123,7 +132,12 @@ function pairBody(index, images) {
   const parts = html("div", {}, shapeLine(index, "inside"), shapeLine(index, "outside"));
   const rows = images.map((image, at) => resultRow(image, resultsOf(pair, images)[at]));
   const head = html("tr", { class: "head" }, html("td", { colspan: 4 }, headOf(index), parts));
-  return html("tbody", { class: index === regions.current ? "pair current" : "pair", "data-pair": index }, head, ...rows);
+  return html(
+    "tbody",
+    { class: index === regions.current ? "pair current" : "pair", "data-pair": index },
+    head,
+    ...rows,
+  );
 }
 
 /** Means over all pairs, where there are several and an image has all of them. */
@@ -131,7 +145,8 @@ function meanBody(images) {
   if (regions.pairs.length < 2) return [];
   const rows = images.map((image, at) => {
     const all = regions.pairs.map((pair) => resultsOf(pair, images)[at]);
-    if (all.some(({ problem, cnr }) => problem || cnr === null)) return resultRow(image, { problem: "not every pair can be measured" });
+    if (all.some(({ problem, cnr }) => problem || cnr === null))
+      return resultRow(image, { problem: "not every pair can be measured" });
     return resultRow(image, { cnr: mean(all.map(({ cnr }) => cnr)), gcnr: mean(all.map(({ gcnr }) => gcnr)) });
   });
   const head = html("th", { colspan: 4, scope: "rowgroup" }, `Mean of ${regions.pairs.length} pairs`);
@@ -176,7 +191,10 @@ function drawDownload() {
 }
 
 function download() {
-  const link = html("a", { download: "rois.toml", href: URL.createObjectURL(new Blob([tomlOf(drawDownload())], { type: "application/toml" })) });
+  const link = html("a", {
+    download: "rois.toml",
+    href: URL.createObjectURL(new Blob([tomlOf(drawDownload())], { type: "application/toml" })),
+  });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

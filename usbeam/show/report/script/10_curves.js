@@ -4,8 +4,7 @@ const PLOT = { width: 460, height: 270, left: 46, right: 8, top: 8, bottom: 40 }
 const FLOOR_STEP = 10;
 const HALF_DB = 20 * Math.log10(0.5);
 
-const measuredSpots = (point) =>
-  point.spots.flatMap((spot, index) => (spot.problem ? [] : [{ ...spot, index }]));
+const measuredSpots = (point) => point.spots.flatMap((spot, index) => (spot.problem ? [] : [{ ...spot, index }]));
 
 /** One plot: `profiles` are {index, position, level_db}. */
 function curvePlot(profiles, axis, point) {
@@ -26,22 +25,32 @@ function curvePlot(profiles, axis, point) {
     }),
   );
   const name = { x: "Lateral", z: "Axial" }[axis];
-  const title = `${name} cross-section through the spot near x ${millimetres(point.x)} mm, z ${millimetres(point.z)} mm`;
+  const title = `${name} cross-section through the spot near ${placeText(point)}`;
   return svg(
     "svg",
     { class: "plot", viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img", "aria-label": title },
-    svg("g", { class: "axes" },
+    svg(
+      "g",
+      { class: "axes" },
       svg("rect", { x: PLOT.left, y: PLOT.top, width, height }),
-      ticks(first, last, step).map((mm) => [
-        svg("path", { class: "grid", d: `M ${x(mm)} ${PLOT.top} V ${foot}` }),
-        svg("text", { x: x(mm), y: foot + 16, "text-anchor": "middle" }, tickText(mm, step)),
-      ]).flat(),
-      ticks(bottom, 0, down).map((level) => [
-        svg("path", { class: "grid", d: `M ${PLOT.left} ${y(level)} h ${width}` }),
-        svg("text", { x: PLOT.left - 6, y: y(level) + 4, "text-anchor": "end" }, tickText(level, down)),
-      ]).flat(),
+      ticks(first, last, step)
+        .map((mm) => [
+          svg("path", { class: "grid", d: `M ${x(mm)} ${PLOT.top} V ${foot}` }),
+          svg("text", { x: x(mm), y: foot + 16, "text-anchor": "middle" }, tickText(mm, step)),
+        ])
+        .flat(),
+      ticks(bottom, 0, down)
+        .map((level) => [
+          svg("path", { class: "grid", d: `M ${PLOT.left} ${y(level)} h ${width}` }),
+          svg("text", { x: PLOT.left - 6, y: y(level) + 4, "text-anchor": "end" }, tickText(level, down)),
+        ])
+        .flat(),
       svg("path", { class: "half", d: `M ${PLOT.left} ${y(HALF_DB)} h ${width}` }),
-      svg("text", { x: PLOT.left + width / 2, y: foot + 34, "text-anchor": "middle" }, `${name.toLowerCase()} ${axis} [mm]`),
+      svg(
+        "text",
+        { x: PLOT.left + width / 2, y: foot + 34, "text-anchor": "middle" },
+        `${name.toLowerCase()} ${axis} [mm]`,
+      ),
       svg("text", { transform: `translate(11 ${PLOT.top + height / 2}) rotate(-90)`, "text-anchor": "middle" }, "dB"),
     ),
     ...curves,
@@ -73,7 +82,8 @@ function spotTable(point, images) {
   const names = Object.keys(SPOT_COLUMNS);
   const rows = point.spots.flatMap((spot, index) => {
     const name = html("th", { scope: "row" }, images[index].name);
-    if (spot.problem) return html("tr", {}, name, html("td", { class: "problem", colspan: names.length }, spot.problem));
+    if (spot.problem)
+      return html("tr", {}, name, html("td", { class: "problem", colspan: names.length }, spot.problem));
     const row = html("tr", {}, name, ...Object.values(SPOT_COLUMNS).map((cell) => html("td", {}, cell(spot))));
     if (!spot.warnings.length) return row;
     return [row, html("tr", { class: "doubt" }, html("td", { colspan: names.length + 1 }, spot.warnings.join("; ")))];
@@ -87,17 +97,18 @@ function drawCurves(images) {
   if (!report.points.length) return;
   const points = report.points.map((point) => {
     const spots = measuredSpots(point);
-    const plots = ["lateral", "axial"].map((direction, index) =>
-      curvePlot(spots.map((spot) => ({ index: spot.index, ...spot[direction] })), "xz"[index], point),
-    );
+    const sections = (name) => spots.map((spot) => ({ index: spot.index, ...spot[name] }));
+    const plots = () => [curvePlot(sections("lateral"), "x", point), curvePlot(sections("axial"), "z", point)];
     return html(
       "article",
       { class: "point" },
-      html("h3", {}, `Near x ${millimetres(point.x)} mm, z ${millimetres(point.z)} mm`),
-      spots.length ? html("div", { class: "plots" }, ...plots) : "",
+      html("h3", {}, `Near ${placeText(point)}`),
+      spots.length ? html("div", { class: "plots" }, ...plots()) : "",
       spotTable(point, images),
     );
   });
-  const note = "Levels of the linear envelope relative to the spot's peak; the dashed line is half of the peak (\u22126.02 dB), where widths are measured.";
+  const note =
+    "Levels of the linear envelope relative to the spot's peak; the dashed line is half of the peak " +
+    "(\u22126.02 dB), where widths are measured.";
   byId("curves").append(curveLegend(images), ...points, html("p", { class: "soft" }, note));
 }

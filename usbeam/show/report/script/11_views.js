@@ -65,7 +65,12 @@ class Views {
   resize() {
     const size = Number(byId("size").value);
     const width = byId("panels").clientWidth;
-    const scale = size * fittingScale(this.images.map(({ extent }) => extent), width);
+    const scale =
+      size *
+      fittingScale(
+        this.images.map(({ extent }) => extent),
+        width,
+      );
     this.each.forEach(({ frame }) => frame.resize(scale));
     this.wipe?.resize(size * fittingScale([this.wipe.extent], width));
     this.#alignCaptions();
@@ -111,6 +116,6 @@ class Views {
       reading.textContent = level === null ? "" : `${shown(level, 1)} dB`;
       reading.dataset.value = level ?? "";
     });
-    byId("place").textContent = place ? `x ${millimetres(place.x)} mm, z ${millimetres(place.z)} mm` : "";
+    byId("place").textContent = place ? placeText(place) : "";
   }
 }

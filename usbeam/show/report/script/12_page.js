@@ -23,12 +23,12 @@ function about() {
 function definitionList() {
   const definitions = {
     CNR:
-      "|mean of the foreground \u2212 mean of the background| / \u221a(sum of their variances), of levels in dB below the " +
-      `image's maximum, clipped to \u2212${report.dynamic_range}\u20260 dB; an image stored in dB is taken as it is. ` +
-      "The sliders do not change it.",
+      "|mean of the foreground \u2212 mean of the background| / \u221a(sum of their variances), of levels in dB " +
+      `below the image's maximum, clipped to \u2212${report.dynamic_range}\u20260 dB; ` +
+      "an image stored in dB is taken as it is. The sliders do not change it.",
     gCNR:
-      "1 \u2212 overlap of the two histograms, with bins at quantiles of all their pixels (Rodriguez-Molares et al. 2020). " +
-      "No remapping of grey levels changes it.",
+      "1 \u2212 overlap of the two histograms, with bins at quantiles of all their pixels " +
+      "(Rodriguez-Molares et al. 2020). No remapping of grey levels changes it.",
     Pixels: "Those whose centre lies in the foreground / in the background.",
     "rois.toml": "usbeam evaluate IMAGE.h5 --rois rois.toml gives the same numbers, and more.",
   };
@@ -119,6 +119,7 @@ start().catch((error) => {
   const status = byId("status");
   status.hidden = false;
   status.className = "problem";
-  status.textContent = `The report cannot be shown: ${error.message}. It needs a Chromium, Firefox or Safari of 2023 or later.`;
+  const needed = "It needs a Chromium, Firefox or Safari of 2023 or later.";
+  status.textContent = `The report cannot be shown: ${error.message}. ${needed}`;
   throw error;
 });

@@ -33,11 +33,11 @@ SHARE = 8
 
 
 def save(axes, name: str) -> None:
-    """As a PNG of at most 256 colours."""
+    """As a PNG without transparency."""
     drawn = io.BytesIO()
-    axes.figure.savefig(drawn, format="png", dpi=130)
+    axes.figure.savefig(drawn, format="png", dpi=110)
     with Image.open(drawn) as full:
-        full.convert("RGB").quantize(256).save(IMAGES / name, optimize=True)
+        full.convert("RGB").save(IMAGES / name, optimize=True)
 
 
 def point(x: float, z: float) -> ub.Acquisition:

@@ -96,6 +96,18 @@ def test_warmup_compiles(run: Run) -> None:
     assert json.loads(ended.out)["seconds"] > 0
 
 
+@pytest.mark.slow
+def test_warmup_keeps_every_kernel(tmp_path: Path) -> None:
+    environment = {**os.environ, "USBEAM_NUMBA_CACHE": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    runs = [
+        subprocess.run([PROGRAM, "warmup", "--json"], env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert [ended.stderr for ended in runs] == ["", ""]  # Numba warns of what it cannot cache
+    cold, warm = (json.loads(ended.stdout)["seconds"] for ended in runs)
+    assert warm < cold / 4
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_benchmarks_are_found(name: str) -> None:
     module = _load(name)

@@ -32,7 +32,7 @@ class Work:
     def run(self) -> np.ndarray:
         """Complex ``(n_blocks, n_pairs, 16)``."""
         out = np.full((self.factor.shape[1], len(self.source), 32), np.nan, np.float32)
-        spectra(*vars(self).values(), *stages(self.n_fft), out)
+        spectra(*vars(self).values(), *stages(self.n_fft), 2, out)
         return from_lanes(out)
 
     def written_out(self) -> np.ndarray:

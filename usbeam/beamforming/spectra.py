@@ -140,6 +140,8 @@ class Spectra:
         (n_blocks, n_pairs, 32) float32
             Complex lane elements (`usbeam.kernels.lanes`).
         """
+        from numba import get_num_threads
+
         from usbeam.kernels.spectra_cpu import spectra
 
         factor = np.ascontiguousarray(self._factor[:, blocks])
@@ -154,6 +156,7 @@ class Spectra:
             self._first_bin + blocks.start * (factor.shape[2] // 2),
             self.n_fft,
             *self._stages,
+            get_num_threads(),
             out,
         )
         return out

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import njit, prange
 
 from usbeam.kernels.conventions import NUMBA_OPTIONS
 from usbeam.kernels.lane_fft import transform
@@ -14,7 +14,7 @@ from usbeam.kernels.lanes import ELEMENT, N_LANES, load, store, transpose
 
 
 @njit(parallel=True, **NUMBA_OPTIONS)
-def spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft, radices, twiddles, out):
+def spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft, radices, twiddles, n_workers, out):
     """Spectra of weighted sums of traces, in blocks of sixteen frequencies.
 
     Parameters
@@ -35,6 +35,8 @@ def spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft,
         Length of the transform.
     radices, twiddles
         From `lane_fft.stages(n_fft)`.
+    n_workers : int
+        Parts that run side by side. Asked for here, the number of threads would keep Numba from caching the kernel.
     out : (n_blocks, n_pairs, 32) float32
         Complex lane elements, filled.
     """
@@ -44,12 +46,11 @@ def spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft,
     per_group = N_LANES if is_complex else 2 * N_LANES
     n_groups = (n_pairs + per_group - 1) // per_group
     length = (n_fft + N_LANES - 1) // N_LANES * N_LANES
-    n_threads = get_num_threads()
-    for thread in prange(n_threads):
+    for worker in prange(n_workers):
         data = np.empty(length * ELEMENT, np.float32)
         work = np.empty(length * ELEMENT, np.float32)
         tile = np.empty(N_LANES * 2 * ELEMENT, np.float32)
-        for group in range(thread, n_groups, n_threads):
+        for group in range(worker, n_groups, n_workers):
             begin = group * per_group
             count = min(per_group, n_pairs - begin)
             work[:] = 0

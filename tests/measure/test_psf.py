@@ -199,6 +199,19 @@ def test_grating_lobes_of_a_sparse_array() -> None:
     assert levels[64] is None
 
 
+def test_a_neighbour_in_a_survey_is_no_grating_lobe() -> None:
+    """Three spots: two of the same distance hide each other's grating lobes; the third has its own place."""
+    pitch, wavelength, distance = 1 * MM, 0.3 * MM, 20 * MM
+    left, right = ((distance * s, distance * np.sqrt(1 - s**2)) for s in (-0.15, 0.15))
+    where = ub.Grid.spaced(x=(-6 * MM, 6 * MM), z=(17 * MM, 27 * MM), spacing=wavelength / 4)
+    shown = image(where, sum(gaussian(where, WIDTHS, at=at) for at in (left, right, (0.0, 25 * MM))))
+    spots = psf.survey(shown, pitch=pitch, wavelength=wavelength)
+    assert [spot.grating_lobe_db is None for spot in spots] == [True, True, False]
+    hidden = "another spot lies where grating lobes would be"
+    assert [hidden in spot.warnings for spot in spots] == [True, True, False]
+    assert psf.measure(shown, left, pitch=pitch, wavelength=wavelength).grating_lobe_db == pytest.approx(0, abs=0.05)
+
+
 def test_level_and_place_of_a_grating_lobe() -> None:
     """Two spots, one where the first grating lobe of the other is, 20 dB down and between the pixels."""
     pitch, wavelength, distance = 1 * MM, 0.3 * MM, 20 * MM

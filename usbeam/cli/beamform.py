@@ -37,7 +37,7 @@ def beamform(
     shape: Annotated[str | None, typer.Option(help="Points in depth and across, 620x256.")] = None,
     spacing: Annotated[str | None, typer.Option(help="Step of both axes, 0.1mm.")] = None,
     f_number: Annotated[float | None, typer.Option(help="Limit the receive aperture: depth over width.")] = None,
-    window: Annotated[str | None, typer.Option(help="Receive window: boxcar, hann, hamming, tukey[:0.5].")] = None,
+    window: Annotated[str | None, typer.Option(help="Receive window: boxcar, hann, hamming, tukey or tukey:0.5.")] = None,
     transmit_f_number: Annotated[float | None, typer.Option(help="Limit the transmit aperture.")] = None,
     transmit_window: Annotated[str | None, typer.Option(help="Transmit window.")] = None,
     interpolation: Annotated[
@@ -49,7 +49,7 @@ def beamform(
     sound_speed: Annotated[str | None, typer.Option(help="Instead of the recording's, 1540 or 1.54mm/us.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     frames: Annotated[str, typer.Option(help="One frame, or several as START:STOP; each its own file.")] = "0",
-    dynamic_range: Annotated[float, typer.Option(help="Of the pictures [dB].")] = 60.0,
+    dynamic_range: Annotated[float, typer.Option(help="Of the pictures, in dB.")] = 60.0,
     max_gb: Annotated[float | None, typer.Option(help="Refuse frames that would take more memory.")] = None,
     on_nonfinite: Annotated[Literal["error", "zero"], typer.Option(help="What NaN or infinite samples are.")] = "error",
     as_json: Json = False,

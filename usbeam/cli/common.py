@@ -75,3 +75,16 @@ def progress_bar(description: str) -> Generator[Callable[[float], None]]:
             bar.update(max(0.0, fraction - bar.n))
 
         yield advance
+
+
+def place(text: str) -> tuple[float, float]:
+    """Lateral position and depth [m] of ``0mm,20mm``, as ``--near`` takes them."""
+    from usbeam.errors import ConfigError
+    from usbeam.units import parse_quantity
+
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise ConfigError(
+            f"cannot read {text!r} as a place", location="--near", expected="lateral position and depth, 0mm,20mm"
+        )
+    return parse_quantity(parts[0], "length"), parse_quantity(parts[1], "length")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from usbeam.cli.common import Json, Overwrite, result, say, settings
+from usbeam.cli.common import Json, Overwrite, place, result, say, settings
 
 if TYPE_CHECKING:
     from usbeam.image import Image
@@ -52,30 +52,17 @@ def psf(
 
     if plot is not None:
         check_output(plot, overwrite=settings.overwrite)
-    places = [_place(text) for text in near or ()]
+    places = [place(text) for text in near or ()]
     reach = None if window is None else parse_quantity(window, "length")
     image = io.load_image(file)
     spots = [measure(image, place, window=reach) for place in places] or survey(image, window=reach)
     for spot in spots:
-        for doubt in spot.warnings:
-            say(f"usbeam: warning: ({1e3 * spot.x:z.3f}, {1e3 * spot.z:.3f}) mm: {doubt}")
+        if spot.warnings:
+            say(f"usbeam: warning: ({1e3 * spot.x:z.3f}, {1e3 * spot.z:.3f}) mm: {'; '.join(spot.warnings)}")
     if plot is not None:
         save_figure(_draw(image, spots), plot, overwrite=settings.overwrite)
     points = [{name: getattr(spot, name) for name in (*COLUMNS, "peak", "warnings")} for spot in spots]
     result({"file": str(file), "points": points}, as_json, _table(points))
-
-
-def _place(text: str) -> tuple[float, float]:
-    """(x, z) [m] of ``0mm,20mm``."""
-    from usbeam.errors import ConfigError
-    from usbeam.units import parse_quantity
-
-    parts = text.split(",")
-    if len(parts) != 2:
-        raise ConfigError(
-            f"cannot read {text!r} as a place", location="--near", expected="lateral position and depth, 0mm,20mm"
-        )
-    return parse_quantity(parts[0], "length"), parse_quantity(parts[1], "length")
 
 
 def _table(points: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from usbeam.cli.common import Json, Overwrite, result, settings
+from usbeam.cli.common import Json, Overwrite, place, result, settings
 
 
 def report(
@@ -36,7 +36,7 @@ def report(
     if output.suffix.lower() not in (".html", ".htm"):
         raise ConfigError("unknown ending", path=output, location="--output", expected=".html", found=output.suffix)
     check_output(output, overwrite=settings.overwrite)
-    points = [_place(text) for text in near or ()]
+    points = [place(text) for text in near or ()]
     regions = None if rois is None else roi.load(rois)
     titles = _titles(images)
     loaded = {name: load_image(path) for name, path in zip(titles, images, strict=True)}
@@ -71,15 +71,3 @@ def _titles(paths: list[Path]) -> list[str]:
         raise ConfigError("the same image twice", path=twice, location="IMAGES")
     stems = [path.stem for path in paths]
     return [path.stem if stems.count(path.stem) == 1 else str(path) for path in paths]
-
-
-def _place(text: str) -> tuple[float, float]:
-    """``0mm,20mm`` as metres."""
-    from usbeam.errors import ConfigError
-    from usbeam.units import parse_quantity
-
-    parts = text.split(",")
-    if len(parts) != 2:
-        raise ConfigError(f"cannot read {text!r} as a place", location="--near", expected="X,Z, for example 0mm,20mm")
-    x, z = (parse_quantity(part, "length") for part in parts)
-    return x, z

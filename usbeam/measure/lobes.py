@@ -12,6 +12,7 @@ the distance of the crossing on one way and at 2.26 times on both, of a Hann win
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from usbeam.checks import Floats
 from usbeam.grid import Grid
@@ -92,8 +93,8 @@ def grating_lobe_db(
     m = 1, -1, 2, ..., at about the same distance from the array; a short pulse smears them over some range (P. D.
     Wilcox and J. Zhang, "Quantification of the effect of array element pitch on imaging performance", IEEE Trans.
     Ultrason. Ferroelectr. Freq. Control 65(4), 2018). Here everything counts that lies more than halfway to the first,
-    |sin(angle) - sin(a)| > wavelength / (2 d), and within `SAME_RANGE` of the spot's distance. Angles and distances are
-    seen from the array's centre, the origin. Another spot in that sector would count as well.
+    |sin(angle) - sin(a)| > wavelength / (2 d), and within `SAME_RANGE` of the spot's distance (`in_grating_sector`).
+    Another spot there would count as well.
 
     Returns
     -------
@@ -102,13 +103,19 @@ def grating_lobe_db(
     """
     if pitch is None or wavelength is None:
         return None
-    grid, (x, z) = image.grid, center
-    distance = np.hypot(grid.x, grid.z[:, None])
-    turned = np.abs(grid.x / distance - x / np.hypot(x, z)) > wavelength / (2 * pitch)
-    there = turned & (np.abs(distance / np.hypot(x, z) - 1) <= SAME_RANGE)
+    there = in_grating_sector(image.grid.x, image.grid.z[:, None], center, pitch, wavelength)
     if not np.any(there):
         return None
     brightest = np.argmax(np.where(there, image.envelope().data, -1))
-    row, column = (int(i) for i in np.unravel_index(brightest, grid.shape))
+    row, column = (int(i) for i in np.unravel_index(brightest, image.grid.shape))
     *_, height = Surface.around(image, (row, column)).summit((row, column))
     return float(decibels(height / peak))
+
+
+def in_grating_sector(
+    x: Floats, z: Floats, center: tuple[float, float], pitch: float, wavelength: float
+) -> npt.NDArray[np.bool_]:
+    """Which places are where `grating_lobe_db` looks for a spot's grating lobes, as seen from the array's centre."""
+    distance, spot_distance = np.hypot(x, z), np.hypot(*center)
+    turned = np.abs(x / distance - center[0] / spot_distance) > wavelength / (2 * pitch)
+    return turned & (np.abs(distance / spot_distance - 1) <= SAME_RANGE)

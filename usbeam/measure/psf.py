@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,7 +215,8 @@ def survey(
     -------
     list of Spot
         In the order of the points. A point that cannot be measured is left out, and a warning in the log
-        (``usbeam``) says which and why.
+        (``usbeam``) says which and why. A spot that has another one where its grating lobes would be has no level of
+        them, and a warning.
 
     Raises
     ------
@@ -232,7 +233,19 @@ def survey(
             _log.warning("not measured: %s", error)
     if not spots:
         raise MeasurementError("no spot that can be measured", location="the image", hint="name places with near=")
-    return spots
+    pitch, wavelength = pitch or _length(image, "pitch"), wavelength or _length(image, "wavelength")
+    if pitch is None or wavelength is None:
+        return spots
+    return [_without_neighbours(spot, spots, pitch, wavelength) for spot in spots]
+
+
+def _without_neighbours(spot: Spot, spots: Sequence[Spot], pitch: float, wavelength: float) -> Spot:
+    """No level of grating lobes where it would be that of another spot."""
+    x, z = np.array([(other.x, other.z) for other in spots]).T
+    if spot.grating_lobe_db is None or not np.any(lobes.in_grating_sector(x, z, (spot.x, spot.z), pitch, wavelength)):
+        return spot
+    doubt = "another spot lies where grating lobes would be"
+    return dataclasses.replace(spot, grating_lobe_db=None, warnings=(*spot.warnings, doubt))
 
 
 def _length(image: Image, name: str) -> float | None:

@@ -37,7 +37,7 @@ def beamform(
     shape: Annotated[str | None, typer.Option(help="Points in depth and across, 620x256.")] = None,
     spacing: Annotated[str | None, typer.Option(help="Step of both axes, 0.1mm.")] = None,
     f_number: Annotated[float | None, typer.Option(help="Limit the receive aperture: depth over width.")] = None,
-    window: Annotated[str | None, typer.Option(help="Receive window: boxcar, hann, hamming, tukey or tukey:0.5.")] = None,
+    window: Annotated[str | None, typer.Option(help="Receive window: boxcar, hann, hamming, tukey, tukey:0.5.")] = None,
     transmit_f_number: Annotated[float | None, typer.Option(help="Limit the transmit aperture.")] = None,
     transmit_window: Annotated[str | None, typer.Option(help="Transmit window.")] = None,
     interpolation: Annotated[

@@ -33,6 +33,7 @@ _HOMES = {
     "convert": "usbeam.io.convert",
     "validate": "usbeam.io",
     "simulate": "usbeam.simulate",
+    "enhance": "usbeam.enhancers",
     "subsets": "usbeam.beamforming",
     "metrics": "usbeam.measure",
     "psf": "usbeam.measure",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from usbeam.beamforming import subsets as subsets
     from usbeam.beamforming.plan import Plan as Plan
     from usbeam.beamforming.plan import beamform as beamform
+    from usbeam.enhancers import enhance as enhance
     from usbeam.errors import UsbeamError as UsbeamError
     from usbeam.grid import Grid as Grid
     from usbeam.image import Image as Image

@@ -1,0 +1,130 @@
+"""From an image to a better image: filters, all called in one way, and the controls that keep them honest."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from usbeam.enhancers import controls
+from usbeam.enhancers.registry import Enhancer, Parameter, Task, Values
+from usbeam.errors import ConfigError, MeasurementError
+from usbeam.image import Image
+
+__all__ = ["METHODS", "Enhancer", "Parameter", "enhance"]
+
+METHODS: Mapping[str, Enhancer] = {
+    each.name: each
+    for each in (
+        controls.identity,
+        controls.gaussian,
+        controls.median,
+        controls.bilateral,
+        controls.nlm,
+        controls.wavelet,
+    )
+}
+"""Every method by its name."""
+_log = logging.getLogger("usbeam")
+
+
+def enhance(
+    image: Image,
+    method: str,
+    *,
+    dynamic_range: float = 60.0,
+    progress: Callable[[float], None] | None = None,
+    **parameters: Any,
+) -> Image:
+    """Enhance an image.
+
+    Parameters
+    ----------
+    image
+        In any state that can be brought into the method's domain: a linear method takes complex and envelope images, a
+        method for displayed images takes every state. The log (``usbeam``) says what was converted.
+    method
+        One of `METHODS`; ``usbeam enhance --list`` shows them with their references.
+    dynamic_range
+        Displayed range [dB] of an image that is not in dB, for a method for displayed images.
+    progress
+        Called with the fraction done, by methods that take their time.
+    **parameters
+        Of the method.
+
+    Returns
+    -------
+    Image
+        State envelope from a linear method, dB from one for displayed images. Its settings have a new last entry in
+        ``enhanced``: the method, all its parameters, and what it had to say.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown method or parameter, a value that is not allowed, an image that is smaller than the method needs,
+        and an image in dB where the linear envelope is needed.
+    MeasurementError
+        If the image is empty, or has values that are negative or not finite.
+
+    Examples
+    --------
+    >>> import usbeam as ub
+    >>> grid = ub.Grid.linear(x=(-10e-3, 10e-3), z=(10e-3, 30e-3), shape=(200, 200))
+    >>> speckle = np.random.default_rng(0).rayleigh(size=grid.shape).astype(np.float32)
+    >>> smoother = ub.enhance(ub.Image(speckle, grid, "envelope"), "gaussian", sigma=0.2e-3)
+    >>> smoother.state, smoother.settings["enhanced"][-1]["method"]
+    ('db', 'gaussian')
+    """
+    if method not in METHODS:
+        raise ConfigError("unknown method", location="method", expected=", ".join(METHODS), found=method)
+    chosen = METHODS[method]
+    resolved = chosen.resolved(parameters)
+    _check(image)
+    given = _in_domain(image, chosen, dynamic_range)
+    task = Task(_values(given), given.grid.spacing)
+    if progress is not None:
+        task.progress = progress
+    found = np.asarray(chosen.function(task, **resolved), np.float32)
+    done = {"method": method, "parameters": resolved, "from_state": image.state, **task.notes}
+    settings = {**image.settings, "enhanced": [*image.settings.get("enhanced", ()), done]}
+    if given.dynamic_range_db is not None:
+        found = (np.clip(found, 0, 1) - 1) * np.float32(given.dynamic_range_db)
+    return dataclasses.replace(given, data=found, settings=settings)
+
+
+def _in_domain(image: Image, method: Enhancer, dynamic_range: float) -> Image:
+    """The image as the method wants it: envelope, or dB."""
+    if method.domain == "envelope":
+        if image.state == "db":
+            raise ConfigError(
+                f"{method.name} works on the linear envelope, and that of a dB image is gone",
+                location="image.state",
+                expected="complex or envelope",
+                found="db",
+                hint="enhance the image before log compression",
+            )
+        given = image.envelope()
+    else:
+        given = image if image.state == "db" else image.db(dynamic_range)
+    if given is not image:
+        _log.info("%s: image converted from %s to %s", method.name, image.state, given.state)
+    return given
+
+
+def _check(image: Image) -> None:
+    """Refuse what shows nothing."""
+    if not np.all(np.isfinite(image.data)):
+        raise MeasurementError("the image has values that are no numbers", location="image.data")
+    if image.state == "envelope" and image.data.min() < 0:
+        raise MeasurementError("an envelope is not negative", location="image.data", found=f"{image.data.min():g}")
+    if image.state != "db" and not image.data.any():
+        raise MeasurementError("the image is empty", location="image.data", found="zero everywhere")
+
+
+def _values(image: Image) -> Values:
+    """An envelope as it is; dB as display values."""
+    data = image.data.astype(np.float32)
+    return data if image.dynamic_range_db is None else 1 + data / np.float32(image.dynamic_range_db)

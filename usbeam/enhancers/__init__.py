@@ -84,7 +84,7 @@ def enhance(
     resolved = chosen.resolved(parameters)
     _check(image)
     given = _in_domain(image, chosen, dynamic_range)
-    task = Task(_values(given), given.grid.spacing)
+    task = Task(_values(given), given.grid, given.dynamic_range_db)
     if progress is not None:
         task.progress = progress
     found = np.asarray(chosen.function(task, **resolved), np.float32)

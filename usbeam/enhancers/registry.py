@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usbeam.errors import ConfigError
+from usbeam.grid import Grid
 
 Values = npt.NDArray[np.floating[Any]]
 Domain = Literal["envelope", "display"]
@@ -113,8 +114,10 @@ class Task:
     ----------
     values : (n_z, n_x)
         In the enhancer's domain, finite, not all zero. Not to be changed in place.
-    spacing
-        ``(z, x)`` [m] between pixels.
+    grid
+        Where they lie.
+    dynamic_range
+        Displayed range [dB], for the domain display.
     progress
         To be called with the fraction done, by an enhancer that takes its time.
     notes
@@ -122,9 +125,15 @@ class Task:
     """
 
     values: Values
-    spacing: tuple[float, float]
+    grid: Grid
+    dynamic_range: float | None = None
     progress: Callable[[float], None] = _no_progress
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def spacing(self) -> tuple[float, float]:
+        """``(z, x)`` [m] between pixels."""
+        return self.grid.spacing
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,17 @@ _HOMES = {
     "UsbeamError": "usbeam.errors",
     "Plan": "usbeam.beamforming.plan",
     "beamform": "usbeam.beamforming.plan",
+    "Looks": "usbeam.beamforming.looks",
+    "compound": "usbeam.beamforming.looks",
     "load": "usbeam.io",
     "load_image": "usbeam.io",
+    "open_variables": "usbeam.io.convert.matlab",
     "save": "usbeam.io",
     "convert": "usbeam.io.convert",
     "validate": "usbeam.io",
     "simulate": "usbeam.simulate",
     "enhance": "usbeam.enhancers",
+    "compare": "usbeam.comparison",
     "subsets": "usbeam.beamforming",
     "metrics": "usbeam.measure",
     "psf": "usbeam.measure",
@@ -47,8 +51,11 @@ if TYPE_CHECKING:
     from usbeam.acquisition import Acquisition as Acquisition
     from usbeam.acquisition import Truth as Truth
     from usbeam.beamforming import subsets as subsets
+    from usbeam.beamforming.looks import Looks as Looks
+    from usbeam.beamforming.looks import compound as compound
     from usbeam.beamforming.plan import Plan as Plan
     from usbeam.beamforming.plan import beamform as beamform
+    from usbeam.comparison import compare as compare
     from usbeam.enhancers import enhance as enhance
     from usbeam.errors import UsbeamError as UsbeamError
     from usbeam.grid import Grid as Grid
@@ -58,6 +65,7 @@ if TYPE_CHECKING:
     from usbeam.io import save as save
     from usbeam.io import validate as validate
     from usbeam.io.convert import convert as convert
+    from usbeam.io.convert.matlab import open_variables as open_variables
     from usbeam.measure import metrics as metrics
     from usbeam.measure import psf as psf
     from usbeam.measure import roi as roi

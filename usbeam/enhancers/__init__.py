@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from usbeam.enhancers import controls
+from usbeam.enhancers import controls, obnlm
 from usbeam.enhancers.registry import Enhancer, Parameter, Task, Values
 from usbeam.errors import ConfigError, MeasurementError
 from usbeam.image import Image
@@ -25,6 +25,7 @@ METHODS: Mapping[str, Enhancer] = {
         controls.bilateral,
         controls.nlm,
         controls.wavelet,
+        obnlm.obnlm,
     )
 }
 """Every method by its name."""

@@ -52,6 +52,14 @@ REFUSED: dict[str, tuple[dict[str, Any], type[UsbeamError], str]] = {
     "one bad subset of two": ({"transmits": [np.ones(4), np.ones(5)]}, ConfigError, "one weight per transmit"),
     "a word": ({"transmits": "all"}, ConfigError, "weights are numbers"),
     "a number": ({"transmits": 3}, ConfigError, "one weight per transmit"),
+    "a short receive vector": (
+        {"receive_weights": [1, 1]},
+        ConfigError,
+        "receive_weights: one weight per element (expected (4,), found (2,))",
+    ),
+    "a NaN receive weight": ({"receive_weights": [1, nan, 1, 1]}, ConfigError, "receive_weights: a weight is not fin"),
+    "no receiver": ({"receive_weights": np.zeros(4)}, ConfigError, "receive_weights: no element receives"),
+    "receivers in a word": ({"receive_weights": "all"}, ConfigError, "weights are numbers, one per element"),
     "f-number 0": ({"f_number": 0.0}, ConfigError, "f_number: not a positive number"),
     "f-number NaN": ({"f_number": nan}, ConfigError, "f_number: not a positive number"),
     "transmit f-number": ({"transmit_f_number": -1.0}, ConfigError, "f_number: not a positive number"),
@@ -115,6 +123,18 @@ def test_contradicting_transmits_are_refused_by_the_plan() -> None:
     flipped = dataclasses.replace(fired, direction=fired.direction * [-1, 1, 1])
     with pytest.raises(GeometryError, match="contradict its direction"):
         ub.Plan(quiet(transmits=flipped), TINY)
+
+
+@pytest.mark.parametrize("options", [{}, {"fold": False}, {"method": "fourier"}], ids=str)
+def test_receive_weights_are_those_of_the_samples(matrix: ub.Acquisition, options: dict[str, Any]) -> None:
+    weights = np.array([0, 0, 0, 1, 1, 1, 1, 0.5, -2, 0, 0, 1, 1, 1, 1, 0], np.float32)
+    found = ub.beamform(matrix, TINY, receive_weights=weights, **options)
+    weighted = matrix.replace(samples=weights[:, None] * matrix.samples[:])
+    assert close(found.data, ub.beamform(weighted, TINY, **options).data) < 1e-5
+    assert found.settings["receive_weights"] == weights.tolist()
+    plan, whole = (ub.Plan(matrix, TINY, receive_weights=chosen, **options) for chosen in (weights, None))
+    assert plan.cost < whole.cost
+    assert whole.settings["receive_weights"] == [1.0] * 16
 
 
 FRAME = np.zeros((4, 4, 500), np.float32)

@@ -118,6 +118,22 @@ def test_the_fold_keeps_the_sum_of_every_pair(weights: list[float], layout: str)
     assert (plain.source[:, 1] == -1).all()
 
 
+@given(weight_vectors, weight_vectors, st.sampled_from(["full", "half", "moving"]))
+def test_receive_weights_multiply_the_traces_of_their_elements(
+    weights: list[float], receive: list[float], layout: str
+) -> None:
+    moving = np.clip(np.arange(N)[:, None] - 1, 0, N - 3) + np.arange(3)
+    acquisition = recording({"full": None, "half": half(), "moving": moving}[layout])
+    vector, gains = np.array(weights, np.float32), np.array(receive, np.float32)
+    active = np.flatnonzero(vector)
+    every = pair(acquisition, vector, active, fold=False)
+    plain, folded = (pair(acquisition, vector, active, fold, gains) for fold in (False, True))
+    kept = gains[every.element] != 0
+    np.testing.assert_array_equal(plain.source, every.source[kept])
+    np.testing.assert_allclose(plain.weight[:, 0], (every.weight[:, 0] * gains[every.element])[kept])
+    assert_same(total(acquisition, plain), total(acquisition, folded))
+
+
 def test_the_fold_of_a_full_matrix_is_nearly_half() -> None:
     folded = pair(recording(), None, np.arange(N), fold=True)
     assert len(folded) == N * (N + 1) // 2

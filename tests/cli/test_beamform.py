@@ -110,6 +110,23 @@ def test_options_reach_the_plan(run: Run, recording: Path, tmp_path: Path) -> No
     assert {name: settings[name] for name in wanted} == wanted
 
 
+def test_looks_are_compounded_as_in_python(run: Run, recording: Path, tmp_path: Path) -> None:
+    options = ["--looks", "3", "--transmits", "every:2", "--frames", "0:2", "--png", tmp_path / "a.png", "--json"]
+    ended = run("beamform", recording, "-o", tmp_path / "a.h5", *SMALL, *options)
+    assert ended.code == 0, ended.err
+    acquisition = ub.load(recording)
+    weights = subsets.every(acquisition, 2)
+    for index in (0, 1):
+        written = ub.load_image(tmp_path / f"a_{index:04d}.h5")
+        made = ub.compound(acquisition, written.grid, n_looks=3, transmits=weights, frame=index)
+        assert written.state == "envelope"
+        np.testing.assert_allclose(written.data, made.data, atol=1e-5 * made.data.max())
+        assert written.settings == made.settings
+    report = json.loads(ended.out)
+    assert report["transmits"] == [0, 2, 4, 6, 8, 10, 12, 14]
+    assert report["looks"]["transmits"] == [[0, 2, 4], [6, 8, 10], [12, 14]]
+
+
 def test_fourier_is_the_image_that_python_makes(run: Run, recording: Path, tmp_path: Path) -> None:
     options = ["--method", "fourier", "--band", "3MHz:7MHz", "--weighting", "adjoint", "--transmits", "ends:2"]
     ended = run("beamform", recording, "-o", tmp_path / "a.h5", *SMALL, *options)
@@ -181,6 +198,8 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "49 repeated": (["--transmits", "index:1,1"], 2, "selected twice"),
     "49 out of range": (["--transmits", "index:16"], 2, "no such transmit (expected 0..15, found 16)"),
     "49 too many": (["--transmits", "first:17"], 2, "cannot take 17 transmits"),
+    "no look": (["--looks", "0"], 2, "cannot make 0 looks of 16 transmits"),
+    "looks of few transmits": (["--looks", "3", "--transmits", "ends:2"], 2, "cannot make 3 looks of 2 transmits"),
     "50 no points": (["--shape", "0x10"], 2, "the grid has no points"),
     "50 no shape": (["--shape", "620"], 2, "cannot read '620' as a shape"),
     "50 behind the array": (["--z", "-5mm:5mm"], 2, "in front of the array"),

@@ -56,6 +56,8 @@ class DelayAndSum:
         Transmits that any subset may use, rising.
     transmit_window, receive_window
         Acceptance of the two legs.
+    receive_weights : (n_elements,)
+        Of the receiving elements.
     interpolation
         How samples are read between.
     fold
@@ -74,6 +76,7 @@ class DelayAndSum:
         *,
         transmit_window: Window,
         receive_window: Window,
+        receive_weights: npt.NDArray[np.float32],
         interpolation: Interpolation,
         fold: bool,
         sound_speed: float,
@@ -81,9 +84,10 @@ class DelayAndSum:
     ) -> None:
         self._acquisition, self._grid, self._sound_speed = acquisition, grid, sound_speed
         self._windows = (transmit_window, receive_window)
+        self._receive_weights = receive_weights
         self._sampler = Sampler(acquisition, interpolation)
         self._fold = fold and transmit_window == receive_window and same_timing(acquisition)
-        stored = source_table(acquisition) != ABSENT
+        stored = (source_table(acquisition) != ABSENT) & (receive_weights != 0)
         self._n_stored = stored.sum(axis=1)
         # 1 where two transmits hold traces of each other that the fold adds.
         self._reciprocal = np.zeros((acquisition.n_tx, acquisition.n_tx))
@@ -195,7 +199,7 @@ class DelayAndSum:
         """
         images = np.zeros((len(subsets), *self._grid.shape), np.complex64)
         # Each image has its own pairs, because the fold adds reciprocal traces with their subset's weights.
-        each = [pair(self._acquisition, row, np.flatnonzero(row), self._fold) for row in subsets]
+        each = [pair(self._acquisition, row, np.flatnonzero(row), self._fold, self._receive_weights) for row in subsets]
         image = np.repeat(np.arange(len(each)), [len(pairs.transmits) for pairs in each])
         pairs = _joined(each)
         for run in pairs.chunks(self._most_pairs):

@@ -62,6 +62,8 @@ class Fourier:
         Image points: uniform in depth, anything across.
     transmit_window, receive_window
         Acceptance of the two legs, at most `WIDEST`. Plane waves have no transmit window.
+    receive_weights : (n_elements,), optional
+        Of the receiving elements; 1 if not given.
     weighting
         ``das`` or ``adjoint``.
     sound_speed
@@ -96,6 +98,7 @@ class Fourier:
         *,
         transmit_window: Window,
         receive_window: Window,
+        receive_weights: npt.NDArray[np.float32] | None = None,
         weighting: str = "das",
         sound_speed: float,
         band: tuple[float, float] | None = None,
@@ -118,7 +121,7 @@ class Fourier:
         step = depth_step(acquisition, grid)
         windows = (transmit_window, receive_window) if kind == "element" else (receive_window,)
         _refuse_wide(windows)
-        self._acquisition = acquisition
+        self._acquisition, self._receive_weights = acquisition, receive_weights
         self.band = pass_band(acquisition, band)
         x, z = grid.x - line.origin, grid.z - line.depth
         if z.min() < -step:
@@ -200,7 +203,10 @@ class Fourier:
         Each image costs the same for any number of transmits, except for the transforms of its traces over time, which
         are the smaller part.
         """
-        n_traces = np.count_nonzero(subsets) * self._acquisition.n_rx
+        n_heard = self._acquisition.n_rx
+        if self._receive_weights is not None:
+            n_heard = min(n_heard, np.count_nonzero(self._receive_weights))
+        n_traces = np.count_nonzero(subsets) * n_heard
         return VALUE_COST * len(subsets) * self._waves.n_values + SAMPLE_COST * n_traces * self._spectra.n_fft
 
     def __call__(self, frame: npt.NDArray[Any], subsets: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
@@ -217,7 +223,7 @@ class Fourier:
 
         images = np.empty((len(subsets), len(self._spread), self._n_x), np.complex64)
         for image, weights in zip(images, subsets, strict=True):
-            pairs = pair(self._acquisition, weights, np.flatnonzero(weights), fold=self._folds)
+            pairs = pair(self._acquisition, weights, np.flatnonzero(weights), self._folds, self._receive_weights)
             cells = np.zeros((self._n_workers, *self._waves.cells_shape), np.float32)
             for run in self._runs:
                 self._add_run(frame, pairs, run, cells)

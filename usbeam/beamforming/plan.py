@@ -22,6 +22,7 @@ from usbeam.beamforming.requests import (
     Acceptance,
     acceptances,
     checked_frame,
+    checked_receive_weights,
     default_grid,
     refuse_huge,
     refuse_nonfinite,
@@ -56,6 +57,8 @@ class Plan:
         Weights of the transmits, one vector per image (see `usbeam.subsets`); all transmits if not given. Several
         images are beamformed one by one or summed from the parts that they share, whichever is predicted to cost less
         (`usbeam.beamforming.compounding.cheapest`).
+    receive_weights : (n_elements,), optional
+        Weights of the elements as they receive, the same for every image; 1 if not given, 0 leaves an element out.
     f_number, window
         Receive acceptance (see `usbeam.beamforming.apodization.acceptance`). Not given: every angle by delay-and-sum;
         by Fourier, which needs a limit, what the elements hear well
@@ -106,6 +109,7 @@ class Plan:
         *,
         method: str = "das",
         transmits: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
+        receive_weights: npt.ArrayLike | None = None,
         f_number: float | None = None,
         window: str | None = None,
         transmit_f_number: float | None = None,
@@ -132,6 +136,7 @@ class Plan:
         self.grid = default_grid(acquisition) if grid is None else grid
         self.device = devices.resolve(device)
         self.weights = subsets.matrix(transmits, acquisition)
+        receivers = checked_receive_weights(receive_weights, acquisition)
         refuse_undersampled(acquisition)
         refuse_huge(self.grid, len(self.weights))
         *defaults, taper = acceptances(acquisition, method)
@@ -142,6 +147,7 @@ class Plan:
         shared: dict[str, Any] = {
             "transmit_window": acceptance(*transmit),
             "receive_window": acceptance(*receive),
+            "receive_weights": receivers,
             "sound_speed": speed,
             "fold": fold,
             "memory_budget": memory_budget - self._parts_budget,
@@ -174,6 +180,7 @@ class Plan:
             "transmit_window": transmit.window,
             **chosen,
             "half_matrix": acquisition.is_half_matrix,
+            "receive_weights": [float(weight) for weight in receivers],
             **self._way(self._compounding),
         }
 

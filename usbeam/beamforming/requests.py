@@ -85,6 +85,32 @@ def _f_number(sine: float) -> float:
     return 0.5 * float(np.sqrt(1 / sine**2 - 1))
 
 
+def checked_receive_weights(weights: npt.ArrayLike | None, acquisition: Acquisition) -> npt.NDArray[np.float32]:
+    """``(n_elements,)``: what the user gave, or 1 everywhere.
+
+    Raises
+    ------
+    ConfigError
+        If there is not one finite weight per element, or all are 0.
+    """
+    n_elements = acquisition.probe.n_elements
+    if weights is None:
+        return np.ones(n_elements, np.float32)
+    try:
+        vector = np.array(weights, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ConfigError("weights are numbers, one per element", location="receive_weights", found=weights) from error
+    if vector.shape != (n_elements,):
+        raise ConfigError(
+            "one weight per element", location="receive_weights", expected=f"({n_elements},)", found=vector.shape
+        )
+    if not np.all(np.isfinite(vector)):
+        raise ConfigError("a weight is not finite", location="receive_weights", found=vector[~np.isfinite(vector)][0])
+    if not np.any(vector):
+        raise ConfigError("no element receives", location="receive_weights", expected="a non-zero weight")
+    return vector
+
+
 def refuse_undersampled(acquisition: Acquisition) -> None:
     """RF whose carrier lies above half the sampling frequency has no carrier to delay."""
     probe = acquisition.probe

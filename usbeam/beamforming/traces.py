@@ -124,7 +124,13 @@ def same_timing(acquisition: Acquisition) -> bool:
     return all(bool(np.all(fact == fact[0])) for fact in facts)
 
 
-def pair(acquisition: Acquisition, weights: npt.NDArray[np.float32] | None, transmits: Indices, fold: bool) -> Pairs:
+def pair(
+    acquisition: Acquisition,
+    weights: npt.NDArray[np.float32] | None,
+    transmits: Indices,
+    fold: bool,
+    receive_weights: npt.NDArray[np.float32] | None = None,
+) -> Pairs:
     """List the pairs of some transmits.
 
     Parameters
@@ -137,9 +143,16 @@ def pair(acquisition: Acquisition, weights: npt.NDArray[np.float32] | None, tran
         Which transmits take part, rising.
     fold
         Add reciprocal pairs; only right where `same_timing` holds and both legs have the same window.
+    receive_weights : (n_elements,), optional
+        Weight of each receiving element; 1 if not given. Pairs of weight 0 are left out.
     """
     table = source_table(acquisition)[transmits]
-    gains = np.ones(len(transmits), np.float32) if weights is None else weights[transmits]
+    gains = np.ones(table.shape, np.float32)
+    if weights is not None:
+        gains *= weights[transmits, None]
+    if receive_weights is not None:
+        gains *= receive_weights
+        table[:, receive_weights == 0] = ABSENT
     second = np.full_like(table, ABSENT)
     second_gain = np.ones(table.shape, np.float32)
     if fold:
@@ -147,7 +160,7 @@ def pair(acquisition: Acquisition, weights: npt.NDArray[np.float32] | None, tran
         block = table[:, fires]
         i, j = np.nonzero(np.triu((block != ABSENT) & (block.T != ABSENT), 1))
         second[i, fires[j]] = block[j, i]
-        second_gain[i, fires[j]] = gains[j]
+        second_gain[i, fires[j]] = gains[j, fires[i]]
         table[j, fires[i]] = ABSENT
     row, element = np.nonzero(table != ABSENT)
     return Pairs(
@@ -155,5 +168,5 @@ def pair(acquisition: Acquisition, weights: npt.NDArray[np.float32] | None, tran
         first=np.searchsorted(row, np.arange(len(transmits) + 1)).astype(np.int64),
         element=element,
         source=np.stack([table[row, element], second[row, element]], axis=1),
-        weight=np.stack([gains[row], second_gain[row, element]], axis=1),
+        weight=np.stack([gains[row, element], second_gain[row, element]], axis=1),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,8 +13,8 @@ from usbeam.cli.common import Json, NoProgress, Overwrite, progress_bar, result,
 
 if TYPE_CHECKING:
     from usbeam.acquisition import Acquisition
-    from usbeam.beamforming.plan import Plan
     from usbeam.grid import Grid
+    from usbeam.image import Image
 
 
 Outputs = tuple[Path | None, Path | None, Path | None]
@@ -32,6 +33,9 @@ def beamform(
         str,
         typer.Option(help="all | first:N | last:N | every:N | center:N | ends:N | index:0,31 | random:N@SEED."),
     ] = "all",
+    looks: Annotated[
+        int | None, typer.Option(help="Spatial compounding: the mean envelope of so many looks from one side each.")
+    ] = None,
     x: Annotated[str | None, typer.Option(help="Lateral range, -20mm:20mm.")] = None,
     z: Annotated[str | None, typer.Option(help="Depth range, 5mm:45mm.")] = None,
     shape: Annotated[str | None, typer.Option(help="Points in depth and across, 620x256.")] = None,
@@ -75,40 +79,41 @@ def beamform(
             if path is not None:
                 check_output(path, overwrite=settings.overwrite)
     loaded = time.perf_counter()
-    plan = ub.Plan(
-        acquisition,
-        _grid(acquisition, x, z, shape, spacing),
-        method=method,
-        transmits=ub.subsets.parse(transmits, acquisition),
-        f_number=f_number,
-        window=window,
-        transmit_f_number=transmit_f_number,
-        transmit_window=transmit_window,
-        interpolation=interpolation,
-        upsampling=upsampling,
-        weighting=weighting,
-        band=None if band is None else parse_range(band, "frequency"),
-        sound_speed=None if sound_speed is None else parse_quantity(sound_speed, "speed"),
-        device=device,
-    )
+    grid = _grid(acquisition, x, z, shape, spacing)
+    options: dict[str, Any] = {
+        "method": method,
+        "transmits": ub.subsets.parse(transmits, acquisition),
+        "f_number": f_number,
+        "window": window,
+        "transmit_f_number": transmit_f_number,
+        "transmit_window": transmit_window,
+        "interpolation": interpolation,
+        "upsampling": upsampling,
+        "weighting": weighting,
+        "band": None if band is None else parse_range(band, "frequency"),
+        "sound_speed": None if sound_speed is None else parse_quantity(sound_speed, "speed"),
+        "device": device,
+    }
+    make, resolved = _beamformer(acquisition, grid, looks, options)
     planned = time.perf_counter()
     if device == "auto":
-        say(f"device: {plan.device}")
+        say(f"device: {resolved}")
     if not CACHE:
         say("compiling the kernels takes some seconds; USBEAM_NUMBA_CACHE=1 keeps them")
     seconds = {"load": loaded - start, "plan": planned - loaded}
-    seconds |= _image_frames(plan, outputs, dynamic_range)
+    made, spent = _image_frames(lambda index: make(acquisition.frame(index)), outputs, dynamic_range)
+    seconds |= spent
     summary: dict[str, Any] = {
         "files": [str(path) for paths in outputs.values() for path in paths if path is not None],
-        "shape": list(plan.grid.shape),
-        "x": [float(plan.grid.x[0]), float(plan.grid.x[-1])],
-        "z": [float(plan.grid.z[0]), float(plan.grid.z[-1])],
+        "shape": list(grid.shape),
+        "x": [float(grid.x[0]), float(grid.x[-1])],
+        "z": [float(grid.z[0]), float(grid.z[-1])],
         "frames": indices,
         "seconds": seconds,
-        "transmits": [int(i) for i in plan.weights[0].nonzero()[0]],
-        **plan.settings,
+        "transmits": [int(i) for i in options["transmits"].nonzero()[0]],
+        **made,
     }
-    n_z, n_x = plan.grid.shape
+    n_z, n_x = grid.shape
     used = len(summary["transmits"])
     line = (
         f"{summary['files'][0]}: {n_z} x {n_x} points from {used} of {acquisition.n_tx} transmits, "
@@ -117,21 +122,38 @@ def beamform(
     result(summary, as_json, [line])
 
 
-def _image_frames(plan: Plan, outputs: dict[int, Outputs], dynamic_range: float) -> dict[str, float]:
-    """Image and write one frame after the other; return the seconds that each stage took."""
+def _beamformer(
+    acquisition: Acquisition, grid: Grid, looks: int | None, options: dict[str, Any]
+) -> tuple[Callable[[Any], Image], str]:
+    """What makes the image of a frame's samples, and on which device."""
+    import usbeam as ub
+
+    if looks is None:
+        plan = ub.Plan(acquisition, grid, **options)
+        return lambda samples: plan(samples)[0], plan.device
+    views = ub.Looks(acquisition, grid, n_looks=looks, **options)
+    return views.compound, views.plans[0].device
+
+
+def _image_frames(
+    image_of: Callable[[int], Image], outputs: dict[int, Outputs], dynamic_range: float
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Image and write one frame after the other; return their settings and the seconds that each stage took."""
     import time
 
+    made: dict[str, Any] = {}
     seconds = {"beamform": 0.0, "write": 0.0}
     with progress_bar("beamforming") as advance:
         for done, (index, paths) in enumerate(outputs.items()):
             before = time.perf_counter()
-            (image,) = plan(plan.acquisition.frame(index))
+            image = image_of(index)
             imaged = time.perf_counter()
             _write(image, paths, dynamic_range)
             seconds["beamform"] += imaged - before
             seconds["write"] += time.perf_counter() - imaged
+            made = dict(image.settings)
             advance((done + 1) / len(outputs))
-    return seconds
+    return made, seconds
 
 
 def _check_outputs(paths: dict[str, Path | None], dynamic_range: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from usbeam.enhancers import controls, obnlm
+from usbeam.enhancers import controls, obnlm, srad
 from usbeam.enhancers.registry import Enhancer, Parameter, Task, Values
 from usbeam.errors import ConfigError, MeasurementError
 from usbeam.image import Image
@@ -25,6 +25,9 @@ METHODS: Mapping[str, Enhancer] = {
         controls.bilateral,
         controls.nlm,
         controls.wavelet,
+        srad.srad,
+        srad.srad_decompressed,
+        srad.srad_exp,
         obnlm.obnlm,
     )
 }
@@ -85,7 +88,7 @@ def enhance(
     resolved = chosen.resolved(parameters)
     _check(image)
     given = _in_domain(image, chosen, dynamic_range)
-    task = Task(_values(given), given.grid, given.dynamic_range_db)
+    task = Task(_values(given), given.grid, given.dynamic_range_db or dynamic_range)
     if progress is not None:
         task.progress = progress
     found = np.asarray(chosen.function(task, **resolved), np.float32)

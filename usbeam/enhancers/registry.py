@@ -117,7 +117,7 @@ class Task:
     grid
         Where they lie.
     dynamic_range
-        Displayed range [dB], for the domain display.
+        Displayed range [dB]: what a display value of 0 is below one of 1.
     progress
         To be called with the fraction done, by an enhancer that takes its time.
     notes
@@ -126,7 +126,7 @@ class Task:
 
     values: Values
     grid: Grid
-    dynamic_range: float | None = None
+    dynamic_range: float = 60.0
     progress: Callable[[float], None] = _no_progress
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
 

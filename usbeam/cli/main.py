@@ -17,6 +17,7 @@ from usbeam import __version__
 from usbeam.cli.beamform import beamform
 from usbeam.cli.bench import bench
 from usbeam.cli.common import settings
+from usbeam.cli.compare import compare
 from usbeam.cli.convert import convert
 from usbeam.cli.demo import demo
 from usbeam.cli.doctor import doctor, warmup
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, simulate, info, validate, convert, beamform, psf, evaluate, report, doctor, warmup):
+for command in (demo, simulate, info, validate, convert, beamform, psf, evaluate, compare, report, doctor, warmup):
     app.command()(command)
 app.command("bench")(bench)
 

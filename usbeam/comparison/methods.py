@@ -1,0 +1,172 @@
+"""What is compared: methods, each in one setting or in several of one parameter, as text says it.
+
+``obnlm`` is a method at its defaults, ``obnlm:h=1.2;gamma=0`` one with two parameters of its own, and
+``obnlm:h=0.7,1.2,1.8`` a sweep of three settings. Lengths take units: ``gaussian:sigma=0.1mm,0.2mm``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from usbeam.enhancers import METHODS
+from usbeam.enhancers.registry import Enhancer, Parameter, Range
+from usbeam.errors import ConfigError
+from usbeam.units import parse_quantity
+
+IDENTITY = "identity"
+CONTROLS = {
+    IDENTITY: IDENTITY,
+    "gaussian": "gaussian:sigma=0.05mm,0.1mm,0.15mm,0.2mm,0.3mm,0.4mm,0.6mm,0.8mm",
+    "median": "median:size=0.15mm,0.3mm,0.45mm,0.6mm,0.8mm,1mm",
+}
+"""What is in every comparison, and its settings if none are given."""
+FORM = "NAME, NAME:PARAMETER=VALUE, several VALUEs with commas, several PARAMETERs with semicolons"
+_DIMENSIONS = {"m": "length", "s": "time", "Hz": "frequency"}
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """A method with a value for each of its parameters.
+
+    Parameters
+    ----------
+    label
+        As it was written: ``obnlm:h=1.2``.
+    method
+        One of `usbeam.enhancers.METHODS`.
+    parameters
+        All of them, defaults too.
+    """
+
+    label: str
+    method: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A method in all its settings, in the order in which they were given; often only one.
+
+    Parameters
+    ----------
+    label
+        The method and what its settings have in common: ``obnlm``, ``obnlm:gamma=0``.
+    method
+        One of `usbeam.enhancers.METHODS`.
+    settings
+        At least one.
+    """
+
+    label: str
+    method: str
+    settings: tuple[Setting, ...]
+
+    @property
+    def is_yardstick(self) -> bool:
+        """Whether it is a control that blurs: what that reaches, any method must beat at the same edge width."""
+        return self.is_control and self.method != IDENTITY
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is in every comparison."""
+        return self.method in CONTROLS
+
+
+def sweeps(texts: Sequence[str]) -> list[Sweep]:
+    """The methods that texts name, after the controls that are always there.
+
+    Parameters
+    ----------
+    texts
+        As `parse` takes them. A control that is among them, with settings, is not added again.
+
+    Raises
+    ------
+    ConfigError
+        See `parse`; also for a method that is given twice.
+
+    Examples
+    --------
+    >>> [each.label for each in sweeps(["wavelet", "gaussian:sigma=0.2mm,0.4mm"])]
+    ['identity', 'gaussian', 'median', 'wavelet']
+    """
+    given = [parse(CONTROLS.get(text, text)) for text in texts]
+    named = {each.method for each in given}
+    found = [parse(text) for name, text in CONTROLS.items() if name not in named] + given
+    settings = [setting.label for each in found for setting in each.settings]
+    for labels in ([each.label for each in found], settings):
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise ConfigError(
+                "the same method twice",
+                location=twice,
+                hint="several values of one parameter make one sweep: NAME:PARAMETER=VALUE,VALUE",
+            )
+    return sorted(found, key=lambda each: [*CONTROLS, each.method].index(each.method))
+
+
+def parse(text: str) -> Sweep:
+    """Read one method with its settings.
+
+    Parameters
+    ----------
+    text
+        ``NAME[:PARAMETER=VALUE[,VALUE...]][;...]``; one parameter at most has several values.
+
+    Raises
+    ------
+    ConfigError
+        For another form, an unknown method or parameter, a value that is not allowed or stands there twice, and two
+        parameters with several values.
+
+    Examples
+    --------
+    >>> found = parse("nlm:strength=0.05,0.1;patch=7")
+    >>> found.label, [setting.parameters["strength"] for setting in found.settings]
+    ('nlm:patch=7', [0.05, 0.1])
+    """
+    name, colon, rest = text.partition(":")
+    if name not in METHODS:
+        raise ConfigError("unknown method", location=text, expected=", ".join(METHODS), found=name)
+    assigned: dict[str, list[str]] = {}
+    for part in rest.split(";") if colon else ():
+        key, equals, values = (each.strip() for each in part.partition("="))
+        several = [value.strip() for value in values.split(",")]
+        if not (key and equals and all(several)) or key in assigned or len(set(several)) < len(several):
+            raise ConfigError("cannot read this as a method", location=text, expected=FORM, found=part or "nothing")
+        assigned[key] = several
+    swept = [key for key, values in assigned.items() if len(values) > 1]
+    if len(swept) > 1:
+        found = " and ".join(swept)
+        raise ConfigError("a sweep is of one parameter", location=text, expected="several values of one", found=found)
+    fixed = {key: values[0] for key, values in assigned.items() if key not in swept}
+    steps = [{key: value} for key in swept for value in assigned[key]] or [{}]
+    settings = tuple(_setting(METHODS[name], {**fixed, **step}) for step in steps)
+    return Sweep(_written(name, fixed), name, settings)
+
+
+def _setting(method: Enhancer, texts: Mapping[str, str]) -> Setting:
+    given = {key: _value(text, method.parameters.get(key)) for key, text in texts.items()}
+    return Setting(_written(method.name, texts), method.name, method.resolved(given))
+
+
+def _written(name: str, texts: Mapping[str, str]) -> str:
+    return f"{name}:{';'.join(f'{key}={text}' for key, text in texts.items())}" if texts else name
+
+
+def _value(text: str, parameter: Parameter | None) -> Any:
+    """The value that a text means, or the text itself, for `Enhancer.resolved` to refuse."""
+    kind = str if parameter is None else parameter.kind
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind is str:
+        return text
+    unit = parameter.allowed.unit if parameter is not None and isinstance(parameter.allowed, Range) else ""
+    if unit in _DIMENSIONS:
+        return parse_quantity(text, _DIMENSIONS[unit])
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -26,6 +26,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from usbeam.enhancers.controls import refuse_smaller
 from usbeam.enhancers.registry import Range, Task, Values, enhancer
@@ -201,7 +202,7 @@ def _quietest(values: Values, n_z: int, n_x: int) -> Pixels | None:
     mean, square, clipped = (
         _window_means(each, n_z, n_x) for each in (exact, exact**2, (exact == exact.min()) | (exact == exact.max()))
     )
-    qualifies = (mean > DARKEST * exact.max()) & (square > (1 + STILLEST**2) * mean**2) & (clipped == 0)
+    qualifies = (mean > DARKEST * exact.max()) & (square > (1 + STILLEST**2) * mean**2) & (clipped * n_z * n_x < 0.5)
     if not qualifies.any():
         return None
     ratio = np.divide(square, mean**2, out=np.full_like(mean, np.inf), where=qualifies)
@@ -211,8 +212,11 @@ def _quietest(values: Values, n_z: int, n_x: int) -> Pixels | None:
 
 def _window_means(values: npt.NDArray[np.generic], n_z: int, n_x: int) -> npt.NDArray[np.float64]:
     """Mean over every window of that many pixels that lies inside."""
-    sums = np.pad(values.cumsum(0, np.float64).cumsum(1), ((1, 0), (1, 0)))
-    return (sums[n_z:, n_x:] - sums[:-n_z, n_x:] - sums[n_z:, :-n_x] + sums[:-n_z, :-n_x]) / (n_z * n_x)
+    means = ndimage.uniform_filter1d(ndimage.uniform_filter1d(values, n_z, 0, np.float64), n_x, 1)
+    rows, columns = (
+        slice(side // 2, count - side + side // 2 + 1) for side, count in zip((n_z, n_x), values.shape, strict=True)
+    )
+    return means[rows, columns]
 
 
 def _region(task: Task, values: Values, text: str) -> Pixels:

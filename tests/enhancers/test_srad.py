@@ -24,7 +24,7 @@ DISC = roi.RegionPair("disc", roi.Circle(0.0, 20e-3, 4e-3), roi.Annulus(0.0, 20e
 EVERYWHERE = roi.RegionPair(
     "speckle", roi.Circle(0.0, 20e-3, 1e-3), roi.Rectangle((-7.5e-3, 7.5e-3), (12.5e-3, 27.5e-3))
 )
-BESIDE = "-7.5mm:-5mm,12.5mm:27.5mm"
+BESIDE = "-7.5mm:-5mm@12.5mm:27.5mm"
 
 
 def envelope(values: np.ndarray, grid: ub.Grid = GRID) -> ub.Image:
@@ -111,7 +111,7 @@ def naive(values: np.ndarray, q0: str, start: float, n_iterations: int, time_ste
     return image
 
 
-@pytest.mark.parametrize("q0", ["decay", "-1.3mm:1.1mm,0.0103:0.01175"])
+@pytest.mark.parametrize("q0", ["decay", "-1.3mm:1.1mm@0.0103:0.01175"])
 @pytest.mark.parametrize("method", METHODS)
 def test_equals_the_naive_oracle(method: str, q0: str) -> None:
     given = envelope(speckle(seed=2, grid=SMALL) + 0.02, SMALL)
@@ -216,7 +216,7 @@ def test_q0_from_a_number_and_from_a_region_are_noted() -> None:
     given = envelope(speckle(10))
     number = ub.enhance(given, "srad", q0="0.25", decay=0.0).settings["enhanced"][0]
     assert number["q0"] == {"from": "number", "first": pytest.approx(0.25), "last": pytest.approx(0.25)}
-    region = ub.enhance(given, "srad", q0="-1mm:1mm,19mm:0.021").settings["enhanced"][0]["q0"]
+    region = ub.enhance(given, "srad", q0="-1mm:1mm@19mm:0.021").settings["enhanced"][0]["q0"]
     assert (region["from"], *region["x"], *region["z"]) == ("region", *map(pytest.approx, (-1e-3, 1e-3, 19e-3, 21e-3)))
     assert region["last"] < region["first"] < 0.7
 
@@ -260,9 +260,9 @@ def test_progress_and_the_image_that_was_given() -> None:
         ({"q0": "nan"}, "not a coefficient"),
         ({"q0": "inf"}, "not a coefficient"),
         ({"q0": "1mm:2mm"}, "cannot read '1mm:2mm'"),
-        ({"q0": "1mm,20mm"}, "cannot read '1mm' as a range|cannot read '20mm' as a range"),
-        ({"q0": "2mm:1mm,19mm:20mm"}, "inverted"),
-        ({"q0": "1MHz:2MHz,19mm:20mm"}, "as a length"),
+        ({"q0": "1mm@20mm"}, "cannot read '1mm' as a range|cannot read '20mm' as a range"),
+        ({"q0": "2mm:1mm@19mm:20mm"}, "inverted"),
+        ({"q0": "1MHz:2MHz@19mm:20mm"}, "as a length"),
     ],
 )
 @pytest.mark.parametrize("method", METHODS)
@@ -270,15 +270,16 @@ def test_parameters_that_cannot_be(method: str, parameters: dict[str, Any], mess
     with pytest.raises(ConfigError, match=message) as caught:
         ub.enhance(envelope(np.ones(SMALL.shape), SMALL), method, **parameters)
     assert caught.value.expected
+    assert caught.value.location
 
 
 @pytest.mark.parametrize(
     ("q0", "message"),
     [
-        ("-9mm:9mm,19mm:20mm", "outside the image"),
-        ("-1mm:1mm,1mm:20mm", "outside the image"),
-        ("0.01mm:0.02mm,20.01mm:20.02mm", "nothing varies"),
-        ("2mm:4mm,19mm:20mm", "nothing varies"),
+        ("-9mm:9mm@19mm:20mm", "outside the image"),
+        ("-1mm:1mm@1mm:20mm", "outside the image"),
+        ("0.01mm:0.02mm@20.01mm:20.02mm", "nothing varies"),
+        ("2mm:4mm@19mm:20mm", "nothing varies"),
     ],
 )
 def test_regions_without_speckle(q0: str, message: str) -> None:
@@ -286,7 +287,7 @@ def test_regions_without_speckle(q0: str, message: str) -> None:
     given[:, 180:] = 0
     with pytest.raises(MeasurementError, match=message) as caught:
         srad(given, q0=q0)
-    assert caught.value.location == "q0"
+    assert caught.value.location == "srad.q0"
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -21,6 +21,7 @@ from usbeam.cli.compare import compare
 from usbeam.cli.convert import convert
 from usbeam.cli.demo import demo
 from usbeam.cli.doctor import doctor, warmup
+from usbeam.cli.enhance import enhance
 from usbeam.cli.evaluate import evaluate
 from usbeam.cli.info import info
 from usbeam.cli.psf import psf
@@ -39,7 +40,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, simulate, info, validate, convert, beamform, psf, evaluate, compare, report, doctor, warmup):
+for command in (
+    demo,
+    simulate,
+    info,
+    validate,
+    convert,
+    beamform,
+    enhance,
+    psf,
+    evaluate,
+    compare,
+    report,
+    doctor,
+    warmup,
+):
     app.command()(command)
 app.command("bench")(bench)
 

@@ -24,10 +24,13 @@ import numpy.typing as npt
 
 from usbeam.errors import ConfigError
 from usbeam.grid import Grid
+from usbeam.units import parse_quantity
 
 Values = npt.NDArray[np.floating[Any]]
 Domain = Literal["envelope", "display"]
 """envelope: linear, above 0. display: 1 + dB / dynamic range, from 0 (the floor) to 1 (the image's maximum)."""
+
+_DIMENSIONS = {"m": "length", "s": "time", "Hz": "frequency"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,24 @@ class Parameter:
     kind: type
     allowed: Range | Choice | None
     description: str
+
+    def parsed(self, text: str) -> Any:
+        """The value that a text means, lengths and times with their units; `checked` refuses a text that means none.
+
+        Raises
+        ------
+        ConfigError
+            If a length, time or frequency cannot be read.
+        """
+        unit = self.allowed.unit if isinstance(self.allowed, Range) else ""
+        if unit in _DIMENSIONS:
+            return parse_quantity(text, _DIMENSIONS[unit])
+        if self.kind is bool:
+            return {"true": True, "false": False}.get(text.lower(), text)
+        try:
+            return text if self.kind is str else float(text.removesuffix(unit))
+        except ValueError:
+            return text
 
     def checked(self, value: Any, owner: str) -> Any:
         """The value in its type.

@@ -52,7 +52,7 @@ _LICENCE = "BSD-3-Clause, written for usbeam"
 Steps = Annotated[int, Range(1, 10_000), "number of steps"]
 TimeStep = Annotated[float, Range(1e-3, 1), "time of one step; stable up to 1"]
 Q0 = Annotated[
-    str, "speckle's coefficient of variation: automatic, decay, a number, or a region of speckle, LEFT:RIGHT,TOP:BOTTOM"
+    str, "speckle's coefficient of variation: automatic, decay, a number, or a region of speckle, LEFT:RIGHT@TOP:BOTTOM"
 ]
 Window = Annotated[float, Range(1e-4, 0.1, "m"), "of automatic: side of the windows, at least 8 pixels"]
 Decay = Annotated[float, Range(0, 100), "of decay and a number: q0 falls with exp(-decay x time)"]
@@ -167,7 +167,9 @@ def _source(task: Task, values: Values, q0: str, window: float) -> tuple[Pixels 
     if _is_number(q0):
         start = float(q0)
         if not 0 < start <= 10:
-            raise ConfigError("not a coefficient of variation", location="q0", expected="above 0, up to 10", found=q0)
+            raise ConfigError(
+                "not a coefficient of variation", location="srad.q0", expected="above 0, up to 10", found=q0
+            )
         return None, {"from": "number", "start": start}
     if q0 == "automatic":
         sides = [max(LEAST_SIDE, round(window / step)) for step in task.spacing]
@@ -220,21 +222,25 @@ def _window_means(values: npt.NDArray[np.generic], n_z: int, n_x: int) -> npt.ND
 
 
 def _region(task: Task, values: Values, text: str) -> Pixels:
-    """The pixels of ``LEFT:RIGHT,TOP:BOTTOM``."""
-    parts = text.split(",")
+    """The pixels of ``LEFT:RIGHT@TOP:BOTTOM``."""
+    parts = text.split("@")
     if len(parts) != 2:
         raise ConfigError(
             f"cannot read {text!r}",
-            location="q0",
-            expected="automatic, decay, a number, or LEFT:RIGHT,TOP:BOTTOM of a region, such as -2mm:2mm,18mm:20mm",
+            location="srad.q0",
+            expected="automatic, decay, a number, or LEFT:RIGHT@TOP:BOTTOM of a region, such as -2mm:2mm@18mm:20mm",
         )
-    x, z = (parse_range(part, "length") for part in parts)
+    try:
+        x, z = (parse_range(part, "length") for part in parts)
+    except ConfigError as error:
+        error.location = "srad.q0"
+        raise
     edges: list[int] = []
     for name, (start, stop), axis in (("z", z, task.grid.z), ("x", x, task.grid.x)):
         if start < axis[0] - ROUNDING or stop > axis[-1] + ROUNDING:
             raise MeasurementError(
                 "the region of speckle reaches outside the image",
-                location="q0",
+                location="srad.q0",
                 expected=f"{name} within {axis[0] * 1e3:.4g} to {axis[-1] * 1e3:.4g} mm",
                 found=f"{start * 1e3:.4g} to {stop * 1e3:.4g} mm",
             )
@@ -243,6 +249,6 @@ def _region(task: Task, values: Values, text: str) -> Pixels:
     inside = values[top:bottom, left:right]
     if inside.size < 2 or inside.min() == inside.max():
         raise MeasurementError(
-            "nothing varies in the region of speckle", location="q0", found=f"{text}, {inside.size} pixels"
+            "nothing varies in the region of speckle", location="srad.q0", found=f"{text}, {inside.size} pixels"
         )
     return top, bottom, left, right

@@ -48,20 +48,20 @@ def compare(
     command is given again.
     """
     from usbeam.comparison import compare as run
-    from usbeam.comparison.methods import sweeps
+    from usbeam.comparison.comparing import check
     from usbeam.comparison.results import fingerprint, regions_fingerprint
     from usbeam.errors import ConfigError
     from usbeam.io.image_file import load_image
     from usbeam.measure import roi
 
     given = methods or []
-    sweeps(given)  # a mistyped method is refused before files are read
     for file in images:
         if images.count(file) > 1:
             raise ConfigError("the same image twice", path=file, location="IMAGES")
     pairs = roi.load(rois)
     loaded = {str(file): load_image(file) for file in images}
     wanted = None if reference is None else load_image(reference)
+    check(loaded, pairs, given, dynamic_range=dynamic_range)  # before the folder is taken
     request = {
         "images": {name: fingerprint(image) for name, image in loaded.items()},
         "regions": regions_fingerprint(pairs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -95,7 +96,7 @@ def compare(
     ------
     ConfigError
         For methods that cannot be read (`usbeam.comparison.methods.parse`), the same image twice, no image or no
-        region, and an image that a method refuses.
+        region, a range that is not positive, and an image that a method refuses.
     MeasurementError
         For a region that is empty or reaches outside one of the images, which is named.
 
@@ -112,9 +113,8 @@ def compare(
     >>> [row.setting.label for row in found.rows if not row.sweep.is_control]
     ['nlm:strength=0.05', 'nlm:strength=0.2']
     """
-    chosen = sweeps(methods)
+    chosen = check(images, pairs, methods, dynamic_range=dynamic_range)
     prints = {name: kept.fingerprint(image) for name, image in images.items()}
-    _check(images, pairs, chosen, prints)
     store = None if keep is None else Store(Path(keep))
     common = [
         usbeam.__version__,
@@ -152,6 +152,48 @@ def compare(
     return Comparison(list(images), pairs, chosen, results, enhanced, dynamic_range)
 
 
+def check(
+    images: Mapping[str, Image], pairs: Mapping[str, RegionPair], methods: Sequence[str], *, dynamic_range: float
+) -> list[Sweep]:
+    """Refuse, before any work, what `compare` would refuse later.
+
+    Returns
+    -------
+    list of Sweep
+        The methods, controls first.
+
+    Raises
+    ------
+    ConfigError, MeasurementError
+        See `compare`.
+    """
+    chosen = sweeps(methods)
+    if not images:
+        raise ConfigError("no image to compare on", location="images")
+    if not pairs:
+        raise ConfigError("no regions to measure in", location="pairs")
+    if not (math.isfinite(dynamic_range) and dynamic_range > 0):
+        raise ConfigError("not a positive number of dB", location="dynamic_range", found=dynamic_range)
+    linear = [sweep.label for sweep in chosen if METHODS[sweep.method].domain == "envelope"]
+    seen: dict[str, str] = {}
+    for name, image in images.items():
+        same = seen.setdefault(kept.fingerprint(image), name)
+        if same != name:
+            raise ConfigError("the same image twice", path=name, found=f"the image of {same}")
+        if image.state == "db" and linear:
+            raise ConfigError(
+                f"{', '.join(linear)}: works on the linear envelope, and that of a dB image is gone",
+                path=name,
+                hint="compare on images from before log compression",
+            )
+        try:
+            roi.check(image, pairs)
+        except UsbeamError as error:
+            error.path = name
+            raise
+    return chosen
+
+
 class _Clock:
     """Times methods; the first run of each is repeated, if that does not take too long."""
 
@@ -170,33 +212,6 @@ class _Clock:
             self.warm.add(setting.method)
             if not cold or seconds > REPEAT:
                 return found, seconds, cold
-
-
-def _check(
-    images: Mapping[str, Image], pairs: Mapping[str, RegionPair], chosen: Sequence[Sweep], prints: Mapping[str, str]
-) -> None:
-    """Refuse, before any work, what would be refused later."""
-    if not images:
-        raise ConfigError("no image to compare on", location="images")
-    if not pairs:
-        raise ConfigError("no regions to measure in", location="pairs")
-    linear = [sweep.label for sweep in chosen if METHODS[sweep.method].domain == "envelope"]
-    seen: dict[str, str] = {}
-    for name, image in images.items():
-        if prints[name] in seen:
-            raise ConfigError("the same image twice", path=name, found=f"the image of {seen[prints[name]]}")
-        seen[prints[name]] = name
-        if image.state == "db" and linear:
-            raise ConfigError(
-                f"{', '.join(linear)}: works on the linear envelope, and that of a dB image is gone",
-                path=name,
-                hint="compare on images from before log compression",
-            )
-        try:
-            roi.check(image, pairs)
-        except UsbeamError as error:
-            error.path = name
-            raise
 
 
 def _part(progress: Callable[[float], None] | None, done: int, total: int) -> Callable[[float], None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from usbeam.enhancers import controls, obnlm, srad
+from usbeam.enhancers import controls, nllr, obnlm, srad
 from usbeam.enhancers.registry import Enhancer, Parameter, Task, Values
 from usbeam.errors import ConfigError, MeasurementError
 from usbeam.image import Image
@@ -29,6 +29,7 @@ METHODS: Mapping[str, Enhancer] = {
         srad.srad_decompressed,
         srad.srad_exp,
         obnlm.obnlm,
+        nllr.nllr,
     )
 }
 """Every method by its name."""

@@ -22,6 +22,7 @@ Differences are between pixels, whatever lies between these in metres: the finer
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -37,8 +38,8 @@ RAYLEIGH = math.sqrt(4 / math.pi - 1)
 """Coefficient of variation of the envelope of fully developed speckle, 0.52."""
 RAYLEIGH_DB = 20 / math.log(10) * math.pi / math.sqrt(24)
 """Standard deviation of the same in dB, 5.57."""
-DARKEST = 1e-4
-"""Windows of a lower mean, relative to the image's maximum, are not looked at: -80 dB."""
+DARKEST_DB = -30.0
+"""Windows that are darker than this, relative to the brightest, are not looked at: side lobes may vary little."""
 STILLEST = 0.01
 """Windows that vary less than this hold no speckle."""
 LEAST_SIDE = 8
@@ -60,6 +61,17 @@ Pixels = tuple[int, int, int, int]
 """First row, row after the last, first column, column after the last."""
 
 
+@dataclass(frozen=True)
+class _Convention:
+    """What fully developed speckle varies by, and `DARKEST_DB`, in the values that are diffused."""
+
+    variation: float
+    darkest: float
+
+
+_LINEAR = _Convention(RAYLEIGH, 10 ** (DARKEST_DB / 20))
+
+
 @enhancer(
     title="Speckle-reducing anisotropic diffusion of the envelope",
     domain="envelope",
@@ -79,7 +91,7 @@ def srad(
 
     Pixels whose neighbours, too, are below 1e-15 of the image's maximum count as 0.
     """
-    return _diffused(task, task.values, RAYLEIGH, n_iterations, time_step, q0, window, decay)
+    return _diffused(task, task.values, _LINEAR, n_iterations, time_step, q0, window, decay)
 
 
 @enhancer(
@@ -102,7 +114,7 @@ def srad_decompressed(
     For images of which only the dB are left; what was clipped at the floor stays as bright as the floor.
     """
     envelope = 10 ** ((task.values.astype(np.float64) - 1) * task.dynamic_range / 20)
-    found = _diffused(task, envelope, RAYLEIGH, n_iterations, time_step, q0, window, decay)
+    found = _diffused(task, envelope, _LINEAR, n_iterations, time_step, q0, window, decay)
     return 1 + 20 * np.log10(np.maximum(found, envelope.min())) / task.dynamic_range
 
 
@@ -122,30 +134,29 @@ def srad_exp(
     decay: Decay = 1 / 6,
 ) -> Values:
     """Diffuse exp(display value), take the log: a convention of published programs, which undoes no log compression."""
+    convention = _Convention(RAYLEIGH_DB / task.dynamic_range, math.exp(DARKEST_DB / task.dynamic_range))
     exponential = np.exp(task.values.astype(np.float64))
-    return np.log(
-        _diffused(task, exponential, RAYLEIGH_DB / task.dynamic_range, n_iterations, time_step, q0, window, decay)
-    )
+    return np.log(_diffused(task, exponential, convention, n_iterations, time_step, q0, window, decay))
 
 
 def _diffused(
     task: Task,
     values: Values,
-    speckle: float,
+    convention: _Convention,
     n_iterations: int,
     time_step: float,
     q0: str,
     window: float,
     decay: float,
 ) -> npt.NDArray[np.float64]:
-    """Values after all steps; `speckle` is the coefficient of variation that decay starts from."""
+    """Values after all steps."""
     from usbeam.kernels import srad_cpu
 
     refuse_smaller(task, 3, "srad")
     scale = float(values.max())  # so that no square leaves the range of float32
     image = srad_cpu.bordered(values / scale)
-    pixels, source = _source(task, image[:, 1:-1], q0, window)
-    start = source.pop("start", speckle)
+    pixels, source = _source(task, image[:, 1:-1], q0, window, convention.darkest)
+    start = source.pop("start", convention.variation)
     out, work = np.empty_like(image), np.zeros((2, image.shape[1] - 1), np.float32)
     squared: list[float] = []
     for i in range(n_iterations):
@@ -160,7 +171,7 @@ def _diffused(
     return np.maximum(image[:, 1:-1].astype(np.float64), 0) * scale
 
 
-def _source(task: Task, values: Values, q0: str, window: float) -> tuple[Pixels | None, dict[str, Any]]:
+def _source(task: Task, values: Values, q0: str, window: float, darkest: float) -> tuple[Pixels | None, dict[str, Any]]:
     """The pixels in which q0 is measured, if any, and a note that says where it comes from."""
     if q0 == "decay":
         return None, {"from": "decay"}
@@ -173,7 +184,7 @@ def _source(task: Task, values: Values, q0: str, window: float) -> tuple[Pixels 
         return None, {"from": "number", "start": start}
     if q0 == "automatic":
         sides = [max(LEAST_SIDE, round(window / step)) for step in task.spacing]
-        pixels = _quietest(values, sides[0], sides[1])
+        pixels = _quietest(values, sides[0], sides[1], darkest)
         if pixels is None:
             return None, {"from": "decay", "because": "no window of the image holds speckle"}
     else:
@@ -192,11 +203,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _quietest(values: Values, n_z: int, n_x: int) -> Pixels | None:
+def _quietest(values: Values, n_z: int, n_x: int, darkest: float) -> Pixels | None:
     """The window of least coefficient of variation of those that can be speckle.
 
-    None of its pixels is at the image's lowest or highest value: the dark outside a sector and what was clipped
-    vary little, but are no speckle.
+    None of its pixels is at the image's lowest or highest value, and it is not among the dark ones: outside a sector,
+    inside a cyst and where values were clipped, they vary little, but are no speckle.
     """
     if values.shape[0] < n_z or values.shape[1] < n_x:
         return None
@@ -204,7 +215,7 @@ def _quietest(values: Values, n_z: int, n_x: int) -> Pixels | None:
     mean, square, clipped = (
         _window_means(each, n_z, n_x) for each in (exact, exact**2, (exact == exact.min()) | (exact == exact.max()))
     )
-    qualifies = (mean > DARKEST * exact.max()) & (square > (1 + STILLEST**2) * mean**2) & (clipped * n_z * n_x < 0.5)
+    qualifies = (mean > darkest * mean.max()) & (square > (1 + STILLEST**2) * mean**2) & (clipped * n_z * n_x < 0.5)
     if not qualifies.any():
         return None
     ratio = np.divide(square, mean**2, out=np.full_like(mean, np.inf), where=qualifies)

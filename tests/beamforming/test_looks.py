@@ -71,6 +71,21 @@ def test_looks_have_speckle_of_their_own_and_the_mean_is_as_smooth_as_they_predi
     assert mean.mean() / mean.std() == pytest.approx(1.91 * np.sqrt(effective), rel=0.06)
 
 
+def test_groups_that_overlap_by_half_have_more_looks_of_the_same_width(uniform: Recordings) -> None:
+    disjoint, overlapping = (
+        ub.Looks(uniform[0], SPECKLE, n_looks=2),
+        ub.Looks(uniform[0], SPECKLE, n_looks=3, share=0.5),
+    )
+    groups = [np.flatnonzero(plan.weights[0]) for plan in overlapping.plans]
+    assert [(group[0], len(group)) for group in groups] == [(0, 24), (12, 24), (24, 24)]
+    views = pooled(uniform, list(overlapping.plans))
+    assert looks.speckle_correlation(views)[0, 1] < 0.2
+    effective = looks.effective_looks(views)
+    assert effective > 1.2 * looks.effective_looks(pooled(uniform, list(disjoint.plans)))
+    mean = np.mean([view.data for view in views], axis=0)
+    assert mean.mean() / mean.std() == pytest.approx(1.91 * np.sqrt(effective), rel=0.06)
+
+
 def test_looks_of_plane_waves_have_speckle_of_their_own() -> None:
     recordings = speckles("plane", 16)
     views = pooled(recordings, list(ub.Looks(recordings[0], SPECKLE, n_looks=3).plans))
@@ -132,8 +147,8 @@ def test_the_image_says_how_it_was_made(matrix: ub.Acquisition, grid: ub.Grid) -
     assert image.settings["looks"] == {
         "n_looks": 3,
         "mean_of": "envelope",
-        "transmits": [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12, 13, 14, 15]],
-        "elements": [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12, 13, 14, 15]],
+        "transmits": [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9, 10], [11, 12, 13, 14, 15]],
+        "elements": [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9, 10], [11, 12, 13, 14, 15]],
     }
     assert image.settings["transmit_weights"] == image.settings["receive_weights"] == [1.0] * 16
     assert image.settings["f_number"] == 0.8
@@ -255,6 +270,9 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], type[UsbeamError], str]] = {
         ConfigError,
         "receive_weights: one weight per element",
     ),
+    "a share that leaves some out": (lambda: plane(2), {"n_looks": 2, "share": 0.4}, ConfigError, "share: not a share"),
+    "a share over 1": (lambda: plane(2), {"n_looks": 2, "share": 1.1}, ConfigError, "share: not a share"),
+    "no number": (lambda: plane(2), {"n_looks": 2, "share": float("nan")}, ConfigError, "share: not a share"),
     "an option of no plan": (lambda: plane(2), {"n_looks": 2, "method": "mvdr"}, ConfigError, "unknown method"),
 }
 

@@ -10,7 +10,8 @@ meet at the rims of their groups only.
 The looks' envelopes are averaged, not their intensities: the mean of N independent Rayleigh envelopes has the same
 mean as one and 1 / sqrt(N) of its deviation, so that the speckle SNR is 1.91 sqrt(N) and mean levels do not depend on
 N, neither of speckle nor of points. The price is resolution: a look has 1 / N of the aperture on both legs, and its
-spot is N times as wide.
+spot is N times as wide. Towards the rims of a group its wave vectors are few, so that groups may overlap by half and
+still have speckle of their own: 2 N - 1 looks with spots of the same width.
 
 References
 ----------
@@ -54,6 +55,10 @@ class Looks:
         Image points, as for `Plan`.
     n_looks
         How many; 1 is the plain image.
+    share
+        Of transmits and elements that each look takes, from 1 / `n_looks` on; that is what it is if not given, and the
+        groups have no member in common. With 2 / (`n_looks` + 1) neighbours have half in common, and hardly more of
+        their speckle: more looks for the same width of a spot.
     transmits : (n_tx,), optional
         Weights of the transmits that are grouped; all transmits if not given.
     receive_weights : (n_elements,), optional
@@ -71,7 +76,7 @@ class Looks:
     Raises
     ------
     ConfigError
-        If there are fewer transmits or elements than looks, or no look at all.
+        If there are fewer transmits or elements than looks, no look at all, or a share that leaves some of them out.
     GeometryError
         For transmits that come from no one side (focused, custom). And what `Plan` refuses.
 
@@ -97,6 +102,7 @@ class Looks:
         grid: Grid | None = None,
         *,
         n_looks: int,
+        share: float | None = None,
         transmits: npt.ArrayLike | None = None,
         receive_weights: npt.ArrayLike | None = None,
         memory_budget: float = DEFAULT_BUDGET,
@@ -106,6 +112,7 @@ class Looks:
         heard = checked_receive_weights(receive_weights, acquisition)
         heard[~np.isin(np.arange(len(heard)), acquisition.receivers)] = 0  # these recorded nothing
         _refuse_many(n_looks, {"transmits": len(fired.nonzero()[0]), "elements": len(heard.nonzero()[0])})
+        part = _checked_share(share, n_looks)
         sides = _sides(acquisition) if n_looks > 1 else np.zeros(acquisition.n_tx)
         self.plans = tuple(
             Plan(
@@ -117,8 +124,8 @@ class Looks:
                 **options,
             )
             for transmit, receive in zip(
-                _grouped(fired, sides, n_looks),
-                _grouped(heard, acquisition.probe.element_positions[:, 0], n_looks),
+                _grouped(fired, sides, n_looks, part),
+                _grouped(heard, acquisition.probe.element_positions[:, 0], n_looks, part),
                 strict=True,
             )
         )
@@ -272,12 +279,24 @@ def _sides(acquisition: Acquisition) -> Floats:
     )
 
 
-def _grouped(weights: npt.NDArray[np.float32], place: Floats, count: int) -> list[npt.NDArray[np.float32]]:
+def _checked_share(share: float | None, n_looks: int) -> float:
+    if share is not None and not 1 / n_looks - 1e-9 <= share <= 1:
+        raise ConfigError(
+            "not a share", location="share", expected=f"1 / n_looks = {1 / n_looks:.3g} to 1", found=share
+        )
+    return 1 / n_looks if share is None else share
+
+
+def _grouped(
+    weights: npt.NDArray[np.float32], place: Floats, count: int, share: float
+) -> list[npt.NDArray[np.float32]]:
     """The weights of each of `count` groups of neighbours, from the lowest place to the highest."""
     used = np.flatnonzero(weights)
     order = used[np.argsort(place[used], kind="stable")]
+    first = np.linspace(0, (1 - share) * len(order), count)
     groups: list[npt.NDArray[np.float32]] = []
-    for members in np.array_split(order, count):
+    for start, stop in np.stack([first, first + share * len(order)], axis=1).round().astype(int):
+        members = order[start:stop]
         group = np.zeros_like(weights)
         group[members] = weights[members]
         groups.append(group)

@@ -9,14 +9,16 @@ with the local coefficient of variation q (from differences of neighbours) and t
 differ in what I is, hence three methods: the linear envelope (``srad``), the envelope that a displayed image stands for
 (``srad-decompressed``), and the exponential of the displayed image (``srad-exp``).
 
-``q0`` is measured anew before each step in the quietest window of the image (``automatic``) or in a region that you
-name; or it starts from fully developed speckle's (``decay``) or from a number, and falls with time.
+``q0`` is measured anew before each step in the quietest window of the image that is neither dark nor clipped
+(``automatic``) or in a region that you name, ``-2mm:2mm@18mm:20mm``; or it starts from fully developed speckle's
+(``decay``) or from a number, and falls with time.
 
 What to expect: a step of 6 dB from one pixel to the next has q = 0.53, and single-look speckle has q0 = 0.52, so that
 there SRAD blurs such an edge nearly as a Gaussian of equal speckle SNR does. Where speckle was compounded before, it
 keeps the edge and smooths the speckle.
 
 Differences are between pixels, whatever lies between these in metres: the finer the grid, the more steps are needed.
+``usbeam enhance --list`` has the parameters with their ranges.
 """
 
 from __future__ import annotations

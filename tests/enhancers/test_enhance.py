@@ -15,6 +15,9 @@ from usbeam.errors import ConfigError, MeasurementError
 
 GRID = ub.Grid.linear(x=(-6e-3, 6e-3), z=(10e-3, 20e-3), shape=(101, 61))  # 0.1 mm by 0.2 mm
 
+QUICK = {"self2self": {"n_steps": 3, "n_predictions": 2}}
+"""What some methods need, to be tested in little time; the others are tested with their defaults."""
+
 
 def speckle(seed: int = 0, grid: ub.Grid = GRID) -> ub.Image:
     """Complex speckle with cells of some pixels, a dark half below."""
@@ -27,12 +30,12 @@ def speckle(seed: int = 0, grid: ub.Grid = GRID) -> ub.Image:
 
 @pytest.mark.parametrize("name", METHODS)
 class TestEveryMethod:
-    """What holds for each of them with its defaults."""
+    """What holds for each of them."""
 
     def test_gives_a_finite_image_on_the_same_grid(self, name: str) -> None:
         given = speckle()
         before = given.data.copy()
-        found = ub.enhance(given, name)
+        found = ub.enhance(given, name, **QUICK.get(name, {}))
         assert found.grid == given.grid
         assert found.state == ("envelope" if METHODS[name].domain == "envelope" else "db")
         assert found.data.dtype == np.float32
@@ -41,7 +44,7 @@ class TestEveryMethod:
         np.testing.assert_array_equal(given.data, before)
 
     def test_says_what_it_did(self, name: str) -> None:
-        found = ub.enhance(speckle(), name)
+        found = ub.enhance(speckle(), name, **QUICK.get(name, {}))
         (entry,) = found.settings["enhanced"]
         assert (entry["method"], entry["from_state"], found.settings["method"]) == (name, "complex", "das")
         assert set(entry["parameters"]) == set(METHODS[name].parameters)
@@ -69,7 +72,7 @@ class TestEveryMethod:
             with pytest.raises(ConfigError, match="linear envelope"):
                 ub.enhance(shown, name)
         else:
-            assert ub.enhance(shown, name).dynamic_range_db == 50
+            assert ub.enhance(shown, name, **QUICK.get(name, {})).dynamic_range_db == 50
 
 
 def test_methods_stack_and_are_all_remembered() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from usbeam.enhancers import controls, nllr, obnlm, srad
+from usbeam.enhancers import controls, nllr, obnlm, self2self, srad
 from usbeam.enhancers.registry import Enhancer, Parameter, Task, Values
 from usbeam.errors import ConfigError, MeasurementError
 from usbeam.image import Image
@@ -30,6 +30,7 @@ METHODS: Mapping[str, Enhancer] = {
         srad.srad_exp,
         obnlm.obnlm,
         nllr.nllr,
+        self2self.self2self,
     )
 }
 """Every method by its name."""

@@ -239,7 +239,19 @@ def test_markdown_has_tables_of_equal_width_and_all_reasons(found: Comparison) -
         assert len(table) == 2 + (3 if section in sections[2:4] else 8)
     assert "- speckle\\_snr: image.state: a dB image has no linear envelope any more: all methods" in lines
     assert any("Fewer than 6 images are not tested" in line for line in lines)
-    assert missing(found)
+
+
+def test_what_is_missing_is_said_once_for_a_method(
+    images: dict[str, ub.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @enhancer(title="Linear", domain="envelope", reference="none")
+    def linear(task: Task) -> Values:
+        return task.values
+
+    monkeypatch.setitem(METHODS, "linear", linear)
+    lines = missing(ub.compare(images, PAIRS, [*QUICK, "nlm:strength=0.05,1", "linear"]))
+    assert "enl: image.state: a dB image has no linear envelope any more: identity, gaussian, median, nlm" in lines
+    assert "no control at the same edge width: its edges are wider: nlm:strength=1 (2 of 2 images)" in lines
 
 
 def test_names_are_no_markdown(images: dict[str, ub.Image]) -> None:
@@ -289,4 +301,4 @@ def test_without_any_edge_there_are_no_curves_but_tables() -> None:
     with pytest.raises(MeasurementError, match="no edge could be measured"):
         show.curves(found)
     assert show.pictures(found)
-    assert "no control at the same edge width: no edge could be measured: wavelet (1 of 1 images)" in missing(found)
+    assert "no control at the same edge width: no edge could be measured: wavelet" in missing(found)

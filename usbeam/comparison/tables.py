@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from usbeam.comparison.comparing import Comparison
@@ -97,14 +98,19 @@ def missing(comparison: Comparison) -> list[str]:
     for row in comparison.rows:
         for why, count in row.unmatched.items():
             counts[f"no control at the same edge width: {why}"][row.setting.label] += count
-    n, lines = len(comparison.images), list[str]()
-    for what, found in counts.items():
-        if len(found) == len(comparison.rows) and set(found.values()) == {n}:
-            lines.append(f"{what}: all methods")
+    return [f"{what}: {_whom(comparison, found)}" for what, found in counts.items()]
+
+
+def _whom(comparison: Comparison, counts: Mapping[str, int]) -> str:
+    """Settings with numbers of images, or only the method where all of it is concerned."""
+    n, found = len(comparison.images), list[str]()
+    for sweep in comparison.sweeps:
+        settings = {setting.label: counts.get(setting.label, 0) for setting in sweep.settings}
+        if set(settings.values()) == {n}:
+            found.append(sweep.label)
         else:
-            whom = (f"{setting} ({count} of {n} images)" for setting, count in found.items())
-            lines.append(f"{what}: {', '.join(whom)}")
-    return lines
+            found += [f"{setting} ({count} of {n} images)" for setting, count in settings.items() if count]
+    return "all methods" if found == [sweep.label for sweep in comparison.sweeps] else ", ".join(found)
 
 
 def _plain(found: Estimate | None) -> dict[str, Any] | None:

@@ -1,0 +1,35 @@
+"""``python -m benchmarks.comparison``: hours at full size, minutes with ``--quick``; goes on where it was stopped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .protocol import Protocol, curves
+from .report import write
+from .scenes import FULL, QUICK
+
+RESULTS = Path(__file__).parents[1] / "results" / "comparison"
+
+
+def main() -> None:
+    """Read the options and run everything."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.comparison", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few small images and few settings: does it run?")
+    parser.add_argument("--with", dest="methods", action="append", default=[], metavar="METHOD",
+                        help="only these methods, as usbeam compare takes them; may be repeated")  # fmt: skip
+    parser.add_argument("--folder", type=Path, default=RESULTS, help="for results and what is kept (%(default)s)")
+    options = parser.parse_args()
+    size, folder = (QUICK, options.folder / "quick") if options.quick else (FULL, options.folder / "full")
+    texts = curves(options.quick, options.methods)
+    protocol = Protocol(size, texts, folder / "kept", lambda text: print(text, file=sys.stderr, flush=True))
+    selection = protocol.measured("selection", texts)
+    frozen = protocol.select(selection)
+    tested = protocol.test(frozen)
+    print(write(protocol, selection, tested, frozen, folder))
+    print(f"written to {folder}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""The protocol: settings are chosen on the selection set at matched edge width, frozen, and applied to the test set.
+
+A method is a curve of settings. For each allowed widening of edges R the setting with the highest mean CNR is taken
+among those whose mean R on the selection set is no larger. What it does on the test set is what counts, and it is
+judged there against what a Gaussian or a median filter reaches *at the same R*, not against the R that was aimed at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import usbeam as ub
+from usbeam.comparison import Comparison, compare
+from usbeam.comparison.methods import IDENTITY, Setting, Sweep, sweeps
+from usbeam.comparison.results import Result
+from usbeam.comparison.summary import Row
+from usbeam.enhancers import METHODS
+from usbeam.errors import MeasurementError
+
+from .images import LOOKS, ORIGINAL, images, level_error_db, psf_width
+from .scenes import Scene, Size, points, scenes
+
+TARGETS = (1.2, 1.4, 1.7)
+"""Edge widths over the original's that are allowed."""
+COMPOUND = "looks"
+"""Spatial compounding, alone or with a filter after it."""
+JOIN = " + "
+YARDSTICKS = ("gaussian", "median")
+CURVES = {
+    "gaussian": "sigma=0.04mm,0.06mm,0.08mm,0.1mm,0.12mm,0.15mm,0.2mm,0.25mm,0.3mm,0.4mm",
+    "median": "size=0.2mm,0.3mm,0.4mm,0.5mm,0.6mm,0.8mm,1mm",
+    "bilateral": "sigma_color=0.05,0.1,0.15,0.2,0.3,0.5",
+    "nlm": "strength=0.03,0.05,0.08,0.12,0.2,0.3",
+    "wavelet": "sigma=0.03,0.06,0.1,0.15,0.25,0.4",
+    "srad": "n_iterations=10,20,40,70,100,150,250,400",
+    "obnlm": "strength=0.4,0.55,0.7,0.9,1.2,1.6,2.2",
+    "nllr": "",
+    "self2self": "",
+}
+"""Method -> the parameter that trades smoothness for sharpness, and its settings; its defaults alone where empty."""
+QUICK_CURVES = {
+    "gaussian": "sigma=0.06mm,0.1mm,0.2mm,0.3mm",
+    "median": "size=0.3mm,0.5mm,0.8mm",
+    "srad": "n_iterations=20,100",
+    "obnlm": "strength=0.7,1.2",
+}
+Results = dict[str, Result]
+
+
+def curves(quick: bool, names: Sequence[str] = ()) -> list[str]:
+    """The methods with their settings, as `usbeam.compare` reads them: those that this version has, or those named."""
+    known = QUICK_CURVES if quick else CURVES
+    chosen = [name for name in known if name in METHODS] if not names else list(names)
+    return [f"{name}:{known[name]}" if known.get(name) else name for name in chosen]
+
+
+@dataclass(frozen=True)
+class Set:
+    """One set of images with everything measured on it."""
+
+    scenes: Sequence[Scene]
+    comparison: Comparison
+    level_errors: Mapping[str, float]
+    """Label -> `images.level_error_db`, as a mean over the images."""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What was chosen for one R: method -> label of its setting; a method without a setting so sharp is not there."""
+
+    target: float
+    settings: Mapping[str, str]
+
+
+class Protocol:
+    """The comparison on simulated recordings.
+
+    Parameters
+    ----------
+    size
+        `scenes.FULL` or `scenes.QUICK`.
+    texts
+        Methods with their settings, as `curves` gives them.
+    folder
+        For what is kept: images and figures. What is there is not computed again.
+    say
+        Told what is being done.
+    """
+
+    def __init__(self, size: Size, texts: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
+        self.size, self.texts, self.folder, self.say = size, texts, folder, say
+        self.psf = psf_width(size)
+
+    def measured(self, which: str, texts: Sequence[str], keep: Callable[[str], bool] = lambda label: True) -> Set:
+        """A set by every method, alone and after compounding; `keep` says which of the labels are wanted."""
+        drawn = scenes(which, self.size, self.psf.lateral_fwhm)
+        plain = sweeps(texts)
+        results: dict[str, Results] = {}
+        shown: dict[str, ub.Image] = {}
+        errors: dict[str, list[float]] = {}
+        for scene in drawn:
+            self.say(scene.name)
+            pairs = scene.regions(self.psf.lateral_fwhm)
+            of_scene: Results = {}
+            for name, image in images(scene, self.size, self.folder / "images").items():
+                wanted = texts if name == ORIGINAL else _wanted(plain, name, keep)
+                found = compare({scene.name: image}, pairs, wanted, keep=self.folder / "figures")
+                for label, result in found.results[scene.name].items():
+                    of_scene[_label(name, label)] = result
+                enhanced = {_label(name, label): each for label, each in found.enhanced.items()}
+                for label, each in enhanced.items():
+                    errors.setdefault(label, []).append(level_error_db(each, scene, self.size))
+                if scene is drawn[0]:
+                    shown |= enhanced
+            results[scene.name] = of_scene
+        listed = _kept([*plain, *compounded(plain)], results[drawn[0].name], keep)
+        labels = {setting.label for sweep in listed for setting in sweep.settings}
+        results = {name: {label: each[label] for label in labels} for name, each in results.items()}
+        pairs = drawn[0].regions(self.psf.lateral_fwhm)
+        comparison = Comparison([scene.name for scene in drawn], pairs, listed, results, shown, 60.0)
+        return Set(drawn, comparison, {label: float(np.mean(each)) for label, each in errors.items()})
+
+    def select(self, selection: Set) -> list[Frozen]:
+        """The settings for each R."""
+        return [Frozen(target, _best(selection.comparison.rows, target)) for target in TARGETS]
+
+    def test(self, frozen: Sequence[Frozen]) -> Set:
+        """The frozen settings on the test set; the Gaussian and the median in all settings, as yardsticks."""
+        labels = {label for each in frozen for label in each.settings.values()}
+        wanted = {_parted(label)[1] for label in labels}
+        yardsticks = [text for text in self.texts if text.partition(":")[0] in YARDSTICKS]
+        rest = [text for text in self.texts if text not in yardsticks]
+        others = [each for sweep in sweeps(rest) for each in sweep.settings if each.label in wanted]
+        others = [each for each in others if each.method not in (IDENTITY, *YARDSTICKS)]
+
+        def keep(label: str) -> bool:
+            return label in labels or label in LOOKS or label.partition(":")[0] in (IDENTITY, *YARDSTICKS)
+
+        return self.measured("test", yardsticks + _grouped(others), keep)
+
+    def widths(self, labels: Sequence[str]) -> dict[str, float]:
+        """Apparent lateral FWHM [m] of points in the test set, as a mean; a method's own label -> its width.
+
+        A method for displayed images is not linear: its levels are turned into an envelope again, and the width is what
+        the eye would call one.
+        """
+        scene = points("test", self.size)
+        self.say(scene.name)
+        given = images(scene, self.size, self.folder / "images")
+        settings = {each.label: each for sweep in sweeps(self.texts) for each in sweep.settings}
+        found: dict[str, float] = {}
+        for label in labels:
+            name, filtered = _parted(label)
+            image = given[name]
+            if filtered != IDENTITY:
+                setting = settings[filtered]
+                image = ub.enhance(image, setting.method, **setting.parameters)
+            widths = [width for place in scene.points if (width := _width(image, place)) is not None]
+            if len(widths) > len(scene.points) / 2:
+                found[label] = float(np.mean(widths))
+        return found
+
+
+def compounded(plain: Sequence[Sweep]) -> list[Sweep]:
+    """Compounding alone, and followed by each method: a curve over numbers of looks and settings."""
+    alone = Sweep(COMPOUND, COMPOUND, tuple(Setting(name, COMPOUND, {}) for name in LOOKS))
+    followed = [
+        Sweep(
+            f"{COMPOUND}{JOIN}{sweep.label}",
+            f"{COMPOUND}{JOIN}{sweep.method}",
+            tuple(
+                dataclasses.replace(
+                    setting, label=_label(name, setting.label), method=f"{COMPOUND}{JOIN}{sweep.method}"
+                )
+                for name in LOOKS
+                for setting in sweep.settings
+            ),
+        )
+        for sweep in plain
+        if sweep.method != IDENTITY
+    ]
+    return [alone, *followed]
+
+
+def _label(base: str, label: str) -> str:
+    if base == ORIGINAL:
+        return label
+    return base if label == IDENTITY else f"{base}{JOIN}{label}"
+
+
+def _parted(label: str) -> tuple[str, str]:
+    """The image and the filter's setting that a label stands for."""
+    if label in LOOKS:
+        return label, IDENTITY
+    name, join, filtered = label.partition(JOIN)
+    return (name, filtered) if join else (ORIGINAL, label)
+
+
+def _best(rows: Sequence[Row], target: float) -> dict[str, str]:
+    best: dict[str, tuple[float, str]] = {}
+    for row in rows:
+        ratio, cnr = row.figures.get("edge_ratio"), row.figures.get("cnr")
+        if row.sweep.method == IDENTITY or ratio is None or cnr is None or ratio.value > target:
+            continue
+        best[row.sweep.label] = max(best.get(row.sweep.label, (-np.inf, "")), (cnr.value, row.setting.label))
+    return {method: label for method, (_, label) in best.items()}
+
+
+def _wanted(plain: Sequence[Sweep], base: str, keep: Callable[[str], bool]) -> list[str]:
+    """Texts of the settings that are wanted after compounding.
+
+    `usbeam.compare` always has Gaussian and median filters: of one that is not wanted, a single setting is named.
+    """
+    found: list[Setting] = []
+    for sweep in plain:
+        wanted = [setting for setting in sweep.settings if keep(_label(base, setting.label))]
+        found += wanted or (sweep.settings[:1] if sweep.method in YARDSTICKS else [])
+    return _grouped([setting for setting in found if setting.method != IDENTITY])
+
+
+def _grouped(settings: Sequence[Setting]) -> list[str]:
+    """Settings as texts; those of one method and one parameter as one sweep."""
+    found: dict[str, list[str]] = {}
+    for setting in settings:
+        head, equals, value = setting.label.rpartition("=")
+        found.setdefault(f"{head}{equals}" if equals else setting.label, []).append(value if equals else "")
+    return [head + ",".join(dict.fromkeys(values)) for head, values in found.items()]
+
+
+def _kept(listed: Sequence[Sweep], results: Mapping[str, Any], keep: Callable[[str], bool]) -> list[Sweep]:
+    """Sweeps of the settings that have results and are wanted."""
+    found = [
+        dataclasses.replace(
+            sweep,
+            settings=tuple(each for each in sweep.settings if each.label in results and keep(each.label)),
+        )
+        for sweep in listed
+    ]
+    return [sweep for sweep in found if sweep.settings]
+
+
+def _width(image: ub.Image, place: tuple[float, float]) -> float | None:
+    if image.state == "db":
+        image = ub.Image((10 ** (image.data / 20)).astype(np.float32), image.grid, "envelope")
+    try:
+        return ub.psf.measure(image, near=place, window=2e-3).lateral_fwhm
+    except MeasurementError:
+        return None

@@ -13,8 +13,40 @@ from numba import njit, prange
 from usbeam.kernels.conventions import NUMBA_OPTIONS
 from usbeam.kernels.obnlm_cpu import box_rows
 
+TOGETHER = 16
+"""Rows of patches whose distances to all others are in memory together."""
+
+
+@njit(**NUMBA_OPTIONS)
+def _row_distances(padded, y, columns, side, reach, out):
+    """Fill the distances of a row of patches to all within reach; infinite where the image ends."""
+    n_z, n_x, width = padded.shape[0], padded.shape[1] - 2 * reach, 2 * reach + 1
+    out[:] = np.float32(np.inf)
+    squares, line = np.empty((side, n_x), np.float32), np.empty(n_x, np.float32)
+    sums = np.empty(n_x - side + 1, np.float32)
+    for dy in range(max(-reach, -y), min(reach, n_z - side - y) + 1):
+        for dx in range(-reach, reach + 1):
+            for p in range(side):
+                here = padded[y + p, reach : reach + n_x]
+                there = padded[y + dy + p, reach + dx : reach + dx + n_x]
+                target = squares[p]
+                for x in range(n_x):
+                    difference = here[x] - there[x]
+                    target[x] = difference * difference
+            box_rows(squares, 0, side, line, sums)
+            n = (dy + reach) * width + dx + reach
+            for c in range(columns.size):
+                if 0 <= columns[c] + dx < sums.size:
+                    out[c, n] = sums[columns[c]]
+    out[:, reach * width + reach] = -1.0  # itself always
+
 
 @njit(parallel=True, **NUMBA_OPTIONS)
+def _distances(padded, rows, columns, side, reach, out):
+    for r in prange(rows.size):
+        _row_distances(padded, rows[r], columns, side, reach, out[r])
+
+
 def match(guidance, rows, columns, side, reach, similar):
     """The nearest patches of each patch, by squared differences of the guidance.
 
@@ -35,40 +67,15 @@ def match(guidance, rows, columns, side, reach, similar):
     (n_rows, n_columns, similar) int32
         First pixels of the patches found, as indices of the flat image.
     """
-    n_z, n_x = guidance.shape
-    width = 2 * reach + 1
+    padded, width = np.pad(guidance, ((0, 0), (reach, reach))), 2 * reach + 1
     places = np.empty((rows.size, columns.size, similar), np.int32)
-    padded = np.zeros((n_z, n_x + 2 * reach), np.float32)
-    padded[:, reach : reach + n_x] = guidance
-    for r in prange(rows.size):
-        y = rows[r]
-        distances = np.full((columns.size, width * width), np.float32(np.inf))
-        squares, line = np.empty((side, n_x), np.float32), np.empty(n_x, np.float32)
-        sums = np.empty(n_x - side + 1, np.float32)
-        for dy in range(max(-reach, -y), min(reach, n_z - side - y) + 1):
-            for dx in range(-reach, reach + 1):
-                for p in range(side):
-                    here, there = guidance[y + p], padded[y + dy + p, reach + dx : reach + dx + n_x]
-                    target = squares[p]
-                    for x in range(n_x):
-                        difference = here[x] - there[x]
-                        target[x] = difference * difference
-                box_rows(squares, 0, side, line, sums)
-                n = (dy + reach) * width + dx + reach
-                for c in range(columns.size):
-                    if 0 <= columns[c] + dx < sums.size:
-                        distances[c, n] = sums[columns[c]]
-        for c in range(columns.size):
-            distances[c, reach * width + reach] = -1.0  # itself always
-            most = np.partition(distances[c], similar - 1)[similar - 1]
-            found = 0
-            for equal in (False, True):
-                for n in range(width * width):
-                    take = distances[c, n] == most if equal else distances[c, n] < most
-                    if take and found < similar:
-                        dy, dx = n // width - reach, n % width - reach
-                        places[r, c, found] = (y + dy) * n_x + columns[c] + dx
-                        found += 1
+    for first in range(0, rows.size, TOGETHER):
+        some = rows[first : first + TOGETHER]
+        distances = np.empty((some.size, columns.size, width**2), np.float32)
+        _distances(padded, some, columns, side, reach, distances)
+        dy, dx = np.divmod(np.argpartition(distances, similar - 1)[..., :similar], width)
+        y, x = some[:, None, None] + dy - reach, columns[:, None] + dx - reach
+        places[first : first + TOGETHER] = y * guidance.shape[1] + x
     return places
 
 
@@ -97,6 +104,16 @@ def _gram(group):
     return gram
 
 
+@njit(**NUMBA_OPTIONS)
+def _spectrum(image, places, side, out):
+    """Fill the singular values of one group."""
+    group = np.empty((places.size, side * side))
+    _gather(image, places, side, group)
+    values = np.linalg.eigvalsh(_gram(group))
+    for i in range(out.size):
+        out[i] = math.sqrt(max(values[out.size - 1 - i], 0.0))
+
+
 @njit(parallel=True, **NUMBA_OPTIONS)
 def spectra(image, places, side):
     """Singular values of groups of patches.
@@ -115,9 +132,7 @@ def spectra(image, places, side):
     """
     out = np.empty((places.shape[0], side * side))
     for g in prange(places.shape[0]):
-        group = np.empty((places.shape[1], side * side))
-        _gather(image, places[g], side, group)
-        out[g] = np.sqrt(np.maximum(np.linalg.eigvalsh(_gram(group))[::-1], 0.0))
+        _spectrum(image, places[g], side, out[g])
     return out
 
 
@@ -189,6 +204,23 @@ def recover(group, free, level, outlier, steps, out):
         _project(kept, values, vectors, free, level, out)
 
 
+@njit(**NUMBA_OPTIONS)
+def _row_estimates(image, places, top, side, free, level, outlier, steps, out):
+    """Add what one row of patches has to say; `out` begins at image row `top`."""
+    n_x = image.shape[1]
+    group = np.empty((places.shape[1], side * side))
+    low = np.empty_like(group)
+    for c in range(places.shape[0]):
+        _gather(image, places[c], side, group)
+        recover(group, free, level, outlier, steps, low)
+        for j in range(places.shape[1]):
+            y, x = places[c, j] // n_x - top, places[c, j] % n_x
+            for p in range(side):
+                for q in range(side):
+                    out[0, y + p, x + q] += low[j, p * side + q]
+                    out[1, y + p, x + q] += 1.0
+
+
 @njit(parallel=True, **NUMBA_OPTIONS)
 def estimates(image, places, rows, side, reach, free, level, outlier, steps):
     """Low-rank parts of the groups of some rows of patches, put back where the patches are from.
@@ -207,18 +239,7 @@ def estimates(image, places, rows, side, reach, free, level, outlier, steps):
     (2, n_rows, side + 2 reach, n_x) float64
         Sums of estimates, and how many: for each row of patches apart, from image row ``rows[r] - reach`` on.
     """
-    n_x = image.shape[1]
-    out = np.zeros((2, rows.size, side + 2 * reach, n_x))
+    out = np.zeros((2, rows.size, side + 2 * reach, image.shape[1]))
     for r in prange(rows.size):
-        group = np.empty((places.shape[2], side * side))
-        low = np.empty_like(group)
-        for c in range(places.shape[1]):
-            _gather(image, places[r, c], side, group)
-            recover(group, free, level, outlier, steps, low)
-            for j in range(places.shape[2]):
-                y, x = places[r, c, j] // n_x - rows[r] + reach, places[r, c, j] % n_x
-                for p in range(side):
-                    for q in range(side):
-                        out[0, r, y + p, x + q] += low[j, p * side + q]
-                        out[1, r, y + p, x + q] += 1.0
+        _row_estimates(image, places[r], rows[r] - reach, side, free, level, outlier, steps, out[:, r])
     return out

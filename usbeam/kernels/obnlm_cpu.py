@@ -150,6 +150,43 @@ def _add(weight, padded, dy, dx, reach, rows, columns, half, top, out):
             target[x] += covering[x] * there[x]
 
 
+@njit(**NUMBA_OPTIONS)
+def _covering(centres, place, half):
+    """How many blocks cover a place."""
+    count = np.float32(0)
+    for centre in centres:
+        if abs(centre - place) <= half:
+            count += np.float32(1)
+    return count
+
+
+@njit(**NUMBA_OPTIONS)
+def _band(padded, inverse, mean, variance, rows, columns, half, reach, decay, ratios, top, out):
+    """Fill the rows of a band, from `top` on."""
+    n_x = mean.shape[1]
+    part = out[top : top + BAND]
+    across = np.empty(n_x, np.float32)
+    for x in range(n_x):
+        across[x] = _covering(columns, x, half)
+    near = rows[np.searchsorted(rows, top - half) : np.searchsorted(rows, top + part.shape[0] + half)]
+    found = np.empty(((2 * reach + 1) ** 2 - 1, near.size, columns.size), np.float32)
+    least = np.empty((near.size, columns.size), np.float32)
+    _distances(padded, inverse, mean, variance, near, columns, half, reach, ratios, found, least)
+    centre = _weights(found, least, decay)
+    n = 0
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            if dy == 0 and dx == 0:
+                _add(centre, padded, dy, dx, reach, near, columns, half, top, part)
+            else:
+                _add(found[n], padded, dy, dx, reach, near, columns, half, top, part)
+                n += 1
+    for k in range(part.shape[0]):
+        down = _covering(near, top + k, half)
+        for x in range(n_x):
+            part[k, x] /= down * across[x]
+
+
 @njit(parallel=True, **NUMBA_OPTIONS)
 def blockwise_means(padded, inverse, mean, variance, rows, columns, half, reach, decay, ratios):
     """Mean over all blocks that cover a pixel of their weighted means over the patches around them.
@@ -177,30 +214,7 @@ def blockwise_means(padded, inverse, mean, variance, rows, columns, half, reach,
     -------
     (n_z, n_x) float32
     """
-    n_z, n_x = mean.shape
-    out = np.zeros((n_z, n_x), np.float32)
-    n_bands = (n_z + BAND - 1) // BAND
-    for band in prange(n_bands):
-        top, bottom = band * BAND, min(n_z, (band + 1) * BAND)
-        near = rows[(rows >= top - half) & (rows < bottom + half)]
-        found = np.empty(((2 * reach + 1) ** 2 - 1, near.size, columns.size), np.float32)
-        least = np.empty((near.size, columns.size), np.float32)
-        _distances(padded, inverse, mean, variance, near, columns, half, reach, ratios, found, least)
-        centre = _weights(found, least, decay)
-        part = out[top:bottom]
-        _add(centre, padded, 0, 0, reach, near, columns, half, top, part)
-        n = 0
-        for dy in range(-reach, reach + 1):
-            for dx in range(-reach, reach + 1):
-                if dy == 0 and dx == 0:
-                    continue
-                _add(found[n], padded, dy, dx, reach, near, columns, half, top, part)
-                n += 1
-        across = np.zeros(n_x, np.float32)
-        for x in columns:
-            across[max(0, x - half) : x + half + 1] += 1
-        for y in range(top, bottom):
-            down = np.float32(np.sum(np.abs(near - y) <= half))
-            for x in range(n_x):
-                out[y, x] /= down * across[x]
+    out = np.zeros(mean.shape, np.float32)
+    for band in prange((mean.shape[0] + BAND - 1) // BAND):
+        _band(padded, inverse, mean, variance, rows, columns, half, reach, decay, ratios, band * BAND, out)
     return out

@@ -173,10 +173,17 @@ def test_a_damaged_result_is_made_again(images: dict[str, ub.Image], tmp_path: P
         assert after.results["a"][label].pairs == result.pairs
 
 
-def test_progress_rises_to_one(images: dict[str, ub.Image]) -> None:
+def test_progress_rises_to_one(images: dict[str, ub.Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    @enhancer(title="One that says how far it is", domain="display", reference="none")
+    def talking(task: Task) -> Values:
+        task.progress(0.5)
+        return task.values
+
+    monkeypatch.setitem(METHODS, "talking", talking)
     seen: list[float] = []
-    ub.compare({"a": images["a.h5"]}, PAIRS, QUICK, progress=seen.append)
+    ub.compare({"a": images["a.h5"]}, PAIRS, [*QUICK, "talking"], progress=seen.append)
     assert seen == sorted(seen)
+    assert pytest.approx(5.5 / 6) in seen
     assert seen[-1] == 1.0
 
 
@@ -301,4 +308,4 @@ def test_without_any_edge_there_are_no_curves_but_tables() -> None:
     with pytest.raises(MeasurementError, match="no edge could be measured"):
         show.curves(found)
     assert show.pictures(found)
-    assert "no control at the same edge width: no edge could be measured: wavelet" in missing(found)
+    assert "no control at the same edge width: an edge or its CNR could not be measured: wavelet" in missing(found)

@@ -204,14 +204,20 @@ class _Clock:
         self, image: Image, setting: Setting, dynamic_range: float, progress: Callable[[float], None]
     ) -> tuple[Image, float, bool]:
         """The enhanced image, the seconds that it took, and whether these may include compilation."""
-        while True:
-            start = time.perf_counter()
-            found = enhance(image, setting.method, dynamic_range=dynamic_range, progress=progress, **setting.parameters)
-            seconds = time.perf_counter() - start
-            cold = setting.method not in self.warm
-            self.warm.add(setting.method)
-            if not cold or seconds > REPEAT:
-                return found, seconds, cold
+        found, seconds = _timed(image, setting, dynamic_range, progress)
+        cold = setting.method not in self.warm
+        self.warm.add(setting.method)
+        if cold and seconds <= REPEAT:
+            return *_timed(image, setting, dynamic_range, None), False
+        return found, seconds, cold
+
+
+def _timed(
+    image: Image, setting: Setting, dynamic_range: float, progress: Callable[[float], None] | None
+) -> tuple[Image, float]:
+    start = time.perf_counter()
+    found = enhance(image, setting.method, dynamic_range=dynamic_range, progress=progress, **setting.parameters)
+    return found, time.perf_counter() - start
 
 
 def _part(progress: Callable[[float], None] | None, done: int, total: int) -> Callable[[float], None]:

@@ -203,7 +203,7 @@ def _reason(mine: Point | None, curves: Sequence[Sequence[Point]]) -> str:
     """Why no control is at hand for a point."""
     ratios = [each.edge_ratio for curve in curves for each in curve]
     if mine is None or not ratios:
-        return "no edge could be measured"
+        return "an edge or its CNR could not be measured"
     return "its edges are sharper than any control's" if mine.edge_ratio < min(ratios) else "its edges are wider"
 
 

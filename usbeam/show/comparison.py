@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean, geometric_mean
 from typing import Any
@@ -20,6 +21,8 @@ SHARP = 1.2
 COLUMNS = 4
 """Most pictures beside each other."""
 _LINES = ("solid", "dashed", "dotted", "dashdot")
+_MARKERS = "oD^vs"
+_COLORS = len(STYLE["axes.prop_cycle"])
 
 
 @matplotlib.rc_context(STYLE)
@@ -49,19 +52,12 @@ def curves(comparison: Comparison, *, ax: Any = None) -> Any:
     (start,) = found[IDENTITY][1] or [None]
     if start is None:
         raise MeasurementError("no operating curve: no edge could be measured in any image")
-    controls = [label for label, (sweep, _) in found.items() if sweep.is_yardstick]
+    styles = _styles(comparison.sweeps)
     for place, figure, name in ((left, "cnr", "CNR"), (right, "gcnr", "gCNR")):
         for label, (sweep, points) in found.items():
-            style: dict[str, Any] = {"marker": "o", "markersize": 4, "label": label}
-            drawn = points
-            if sweep.is_control:
-                style |= {"color": "0.55", "linewidth": 1, "markersize": 3, "zorder": 1.8}
-            if sweep.is_yardstick:
-                style |= {"linestyle": _LINES[controls.index(label) % len(_LINES)]}
-                drawn = [start, *points]
-            if label == IDENTITY:
-                style |= {"color": "black", "marker": "s", "markersize": 5, "linestyle": "none"}
-            place.plot([each.edge_ratio for each in drawn], [getattr(each, figure) for each in drawn], **style)
+            drawn = [start, *points] if sweep.is_yardstick else points
+            values = [(each.edge_ratio, getattr(each, figure)) for each in drawn]
+            place.plot(*zip(*values, strict=True) if values else ([], []), label=label, **styles[label])
         place.set(xlabel="edge width over the original's, R", ylabel=name)
         place.set_xlim(right=_right_end(found.values()))
         place.grid(color="0.92", linewidth=0.6)
@@ -87,8 +83,8 @@ def pictures(comparison: Comparison) -> Any:
     from matplotlib.figure import Figure
 
     chosen = [_nearest(comparison, sweep) for sweep in comparison.sweeps]
-    columns = min(COLUMNS, len(chosen))
-    rows = -(-len(chosen) // columns)
+    rows = math.ceil(len(chosen) / COLUMNS)
+    columns = math.ceil(len(chosen) / rows)
     image = comparison.enhanced[IDENTITY]
     across, along, down, up = image.grid.extent_mm
     size = 2.6 / max(along - across, down - up)
@@ -111,6 +107,21 @@ def pictures(comparison: Comparison) -> Any:
     (picture,) = shown[0].images or shown[0].collections
     figure.colorbar(picture, ax=shown, label="dB", aspect=30 * rows, fraction=0.03)
     return shown
+
+
+def _styles(sweeps: Sequence[Sweep]) -> dict[str, dict[str, Any]]:
+    """How lines look: methods in colours, with another marker when colours come again; controls in grey."""
+    yardsticks = [sweep.label for sweep in sweeps if sweep.is_yardstick]
+    methods = [sweep.label for sweep in sweeps if not sweep.is_control]
+    grey = {"color": "0.55", "linewidth": 1, "marker": "o", "markersize": 3, "zorder": 1.8}
+    return {
+        IDENTITY: {"color": "black", "marker": "s", "markersize": 5, "linestyle": "none", "zorder": 1.9},
+        **{label: {**grey, "linestyle": _LINES[n % len(_LINES)]} for n, label in enumerate(yardsticks)},
+        **{
+            label: {"marker": _MARKERS[n // _COLORS % len(_MARKERS)], "markersize": 4}
+            for n, label in enumerate(methods)
+        },
+    }
 
 
 def _points(comparison: Comparison, sweep: Sweep) -> list[Point]:

@@ -11,10 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.comparison.phantoms import PAIRS, image
-from usbeam import compare, metrics, roi
+from tests.comparison.phantoms import GRID, PAIRS, image
+from usbeam import Image, compare, metrics, roi
+from usbeam.enhancers import METHODS
+from usbeam.enhancers.registry import Task, Values, enhancer
+from usbeam.errors import MeasurementError
 
 from .conftest import PROGRAM, Run, installed
 
@@ -104,6 +108,35 @@ def test_given_again_and_given_with_more(run: Run, folder: Path, tmp_path: Path)
     assert run(*more, "--overwrite").code == 0
     assert before.items() < stamps(output).items()
     assert any(row["setting"] == "wavelet" for row in measured(output))
+
+
+def test_tables_of_another_comparison_do_not_outlive_it(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    assert run(*command(folder, output, *QUICK, images="a")).code == 0
+
+    @enhancer(title="Fails", domain="display", reference="none")
+    def fails(task: Task) -> Values:
+        raise MeasurementError("not with this image")
+
+    monkeypatch.setitem(METHODS, "fails", fails)
+    ended = run(*command(folder, output, *QUICK, "--with", "fails", "--overwrite", images="a"))
+    assert (ended.code, ended.errors) == (1, [f"usbeam: error: {folder / 'a.h5'}: not with this image"])
+    assert {path.name for path in output.iterdir()} == {"request.json", "results"}
+
+
+def test_without_an_edge_there_is_no_figure_of_curves(run: Run, folder: Path, tmp_path: Path) -> None:
+    flat = np.random.default_rng(0).rayleigh(size=GRID.shape).astype(np.float32)
+    Image(flat, GRID, "envelope").save(tmp_path / "flat.h5")
+    ended = run(
+        "compare", tmp_path / "flat.h5", "--rois", folder / "rois.toml", *QUICK, "-o", tmp_path / "out", "--json"
+    )
+    assert ended.code == 0
+    assert ended.err.startswith("usbeam: warning: no operating curve: no edge could be measured in any image\n")
+    files = set(json.loads(ended.out)["files"])
+    assert files == {path.name for path in (tmp_path / "out").iterdir()} - {"request.json", "results"}
+    assert "curves.png" not in files
 
 
 def test_other_files_are_left_alone(run: Run, folder: Path, tmp_path: Path) -> None:

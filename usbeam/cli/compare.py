@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FORMAT = "usbeam-comparison 1.0"
 REQUEST = "request.json"
 RESULTS = "results"
+FIGURES = {name: [f"{name}.{ending}" for ending in ("png", "pdf")] for name in ("curves", "pictures")}
+TABLES = ("table.csv", "table.md", "summary.json")
 
 
 def compare(
@@ -110,6 +112,9 @@ def _claim(folder: Path, request: dict[str, Any]) -> None:
         what = "holds another comparison" if REQUEST in held else "holds other files"
         hint = "choose another folder, or give --overwrite to replace its tables and figures"
         raise OutputExists(f"the folder {what}", path=folder, hint=hint)
+    if REQUEST in held:  # what another comparison came to must not be taken for this one's, should it be interrupted
+        for name in (*TABLES, *FIGURES["curves"], *FIGURES["pictures"]):
+            (folder / name).unlink(missing_ok=True)
     with atomic_write(folder / REQUEST, overwrite=True) as temporary:
         temporary.write_text(json.dumps(whole, indent=1), encoding="utf-8")
 
@@ -129,17 +134,13 @@ def _write(found: Comparison, folder: Path, summary: dict[str, Any]) -> list[str
         figures["curves"] = show.curves(found)[0]
     except MeasurementError as error:
         say(f"usbeam: warning: {error}")
-    writers: Mapping[str, Callable[[TextIO], Any]] = {
-        "table.csv": lambda stream: write_csv(found, stream),
-        "table.md": lambda stream: stream.write(text),
-        "summary.json": lambda stream: json.dump(summary, stream, indent=1),
-    }
-    summary["files"] = [*writers, *(f"{name}.{ending}" for name in figures for ending in ("png", "pdf"))]
-    for name, write in writers.items():
-        _write_text(folder / name, write)
-    for name, ax in figures.items():
-        for ending in ("png", "pdf"):
-            save_figure(ax, folder / f"{name}.{ending}", overwrite=True)
+    summary["files"] = [*TABLES, *(name for figure in figures for name in FIGURES[figure])]
+    _write_text(folder / "table.csv", lambda stream: write_csv(found, stream))
+    _write_text(folder / "table.md", lambda stream: stream.write(text))
+    _write_text(folder / "summary.json", lambda stream: json.dump(summary, stream, indent=1))
+    for figure, ax in figures.items():
+        for name in FIGURES[figure]:
+            save_figure(ax, folder / name, overwrite=True)
     return text.splitlines()
 
 

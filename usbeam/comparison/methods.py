@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from usbeam.enhancers import METHODS
-from usbeam.enhancers.registry import Enhancer, Parameter, Range
+from usbeam.enhancers.registry import Enhancer
 from usbeam.errors import ConfigError
-from usbeam.units import parse_quantity
 
 IDENTITY = "identity"
 CONTROLS = {
@@ -23,7 +22,6 @@ CONTROLS = {
 }
 """What is in every comparison, and its settings if none are given."""
 FORM = "NAME, NAME:PARAMETER=VALUE, several VALUEs with commas, several PARAMETERs with semicolons"
-_DIMENSIONS = {"m": "length", "s": "time", "Hz": "frequency"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,25 +146,11 @@ def parse(text: str) -> Sweep:
 
 
 def _setting(method: Enhancer, texts: Mapping[str, str]) -> Setting:
-    given = {key: _value(text, method.parameters.get(key)) for key, text in texts.items()}
+    # A name that is no parameter's keeps its text, for `resolved` to refuse.
+    known = method.parameters
+    given = {key: known[key].parsed(text) if key in known else text for key, text in texts.items()}
     return Setting(_written(method.name, texts), method.name, method.resolved(given))
 
 
 def _written(name: str, texts: Mapping[str, str]) -> str:
     return f"{name}:{';'.join(f'{key}={text}' for key, text in texts.items())}" if texts else name
-
-
-def _value(text: str, parameter: Parameter | None) -> Any:
-    """The value that a text means, or the text itself, for `Enhancer.resolved` to refuse."""
-    kind = str if parameter is None else parameter.kind
-    if kind is bool:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    if kind is str:
-        return text
-    unit = parameter.allowed.unit if parameter is not None and isinstance(parameter.allowed, Range) else ""
-    if unit in _DIMENSIONS:
-        return parse_quantity(text, _DIMENSIONS[unit])
-    try:
-        return float(text)
-    except ValueError:
-        return text

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import usbeam as ub
-from benchmarks.comparison import images, protocol, scenes
+from benchmarks.comparison import images, protocol, real, scenes
 from benchmarks.comparison.regions import apart, pair
 from usbeam.comparison.methods import IDENTITY, sweeps
 from usbeam.measure import roi
@@ -147,8 +147,7 @@ def test_the_whole_protocol_runs_and_goes_on(tmp_path, monkeypatch: pytest.Monke
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert written == [
         "comparison.md",
-        "curves_selection.png",
-        "curves_test.png",
+        *(f"curves_{which}_{name}.png" for which in ("selection", "test") for name in ("after_looks", "alone")),
         "frozen.json",
         "pictures.png",
         "test_set.md",
@@ -159,3 +158,22 @@ def test_the_whole_protocol_runs_and_goes_on(tmp_path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(images, "record", refused)
     assert everything() == text
+
+
+def test_real_recordings_that_are_not_there_are_said(tmp_path) -> None:
+    text = real.report(tmp_path / "none", [], tmp_path / "out", print)
+    assert [line for line in text.splitlines() if line] == [
+        "# Comparison on real recordings",
+        *(f"{name}: not in none" for name in ("disk", "fibres", "water pins", "notch")),
+    ]
+    assert (tmp_path / "out" / "real.md").read_text() == text
+
+
+@pytest.mark.real_data
+def test_looks_widen_real_pins(real_data) -> None:
+    found = real.widths("water pins", real_data, ["gaussian:sigma=0.1mm", "median:size=0.3mm"])
+    assert set(found) == {"original", *images.LOOKS, "gaussian:sigma=0.1mm", "median:size=0.3mm"}
+    for pin, width in enumerate(found["original"]):
+        assert found["3 looks of 2/3"][pin] > 1.1 * width
+        assert found["2 looks of 1/2"][pin] > found["3 looks of 2/3"][pin]
+        assert found["5 looks of 1/3"][pin] > 1.6 * width

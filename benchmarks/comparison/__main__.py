@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from . import real
 from .protocol import Protocol, curves
 from .report import write
 from .scenes import FULL, QUICK
@@ -20,15 +21,26 @@ def main() -> None:
     parser.add_argument("--with", dest="methods", action="append", default=[], metavar="METHOD",
                         help="only these methods, as usbeam compare takes them; may be repeated")  # fmt: skip
     parser.add_argument("--folder", type=Path, default=RESULTS, help="for results and what is kept (%(default)s)")
+    parser.add_argument(
+        "--real", type=Path, metavar="FOLDER", help="real recordings in this folder instead of simulated ones"
+    )
     options = parser.parse_args()
     size, folder = (QUICK, options.folder / "quick") if options.quick else (FULL, options.folder / "full")
     texts = curves(options.quick, options.methods)
-    protocol = Protocol(size, texts, folder / "kept", lambda text: print(text, file=sys.stderr, flush=True))
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    if options.real is not None:
+        print(real.report(options.real, texts, folder, say))
+        say(f"written to {folder}")
+        return
+    protocol = Protocol(size, texts, folder / "kept", say)
     selection = protocol.measured("selection", texts)
     frozen = protocol.select(selection)
     tested = protocol.test(frozen)
     print(write(protocol, selection, tested, frozen, folder))
-    print(f"written to {folder}", file=sys.stderr)
+    say(f"written to {folder}")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from usbeam.measure.diffraction import DiffractionLimit, diffraction_limit
 from .scenes import Scene, Size
 
 LOOKS = {
+    "3 looks of 2/3": (3, 2 / 3),
     "2 looks of 1/2": (2, 1 / 2),
     "3 looks of 1/2": (3, 1 / 2),
-    "3 looks of 2/3": (3, 2 / 3),
     "5 looks of 1/3": (5, 1 / 3),
 }
 """Compounds: how many looks, and the part of the array that each takes."""

@@ -145,11 +145,7 @@ class Protocol:
         return self.measured("test", yardsticks + _grouped(others), keep)
 
     def widths(self, labels: Sequence[str]) -> dict[str, float]:
-        """Apparent lateral FWHM [m] of points in the test set, as a mean; a method's own label -> its width.
-
-        A method for displayed images is not linear: its levels are turned into an envelope again, and the width is what
-        the eye would call one.
-        """
+        """Label -> `apparent_width` of points in the test set [m], as a mean."""
         scene = points("test", self.size)
         self.say(scene.name)
         given = images(scene, self.size, self.folder / "images")
@@ -161,7 +157,7 @@ class Protocol:
             if filtered != IDENTITY:
                 setting = settings[filtered]
                 image = ub.enhance(image, setting.method, **setting.parameters)
-            widths = [width for place in scene.points if (width := _width(image, place)) is not None]
+            widths = [width for place in scene.points if (width := apparent_width(image, place)) is not None]
             if len(widths) > len(scene.points) / 2:
                 found[label] = float(np.mean(widths))
         return found
@@ -245,7 +241,12 @@ def _kept(listed: Sequence[Sweep], results: Mapping[str, Any], keep: Callable[[s
     return [sweep for sweep in found if sweep.settings]
 
 
-def _width(image: ub.Image, place: tuple[float, float]) -> float | None:
+def apparent_width(image: ub.Image, place: tuple[float, float]) -> float | None:
+    """Lateral FWHM [m] of a point near a place; None if it is not seen.
+
+    Despeckling is not linear: displayed levels are turned into an envelope again, and the width is what the eye would
+    call one.
+    """
     if image.state == "db":
         image = ub.Image((10 ** (image.data / 20)).astype(np.float32), image.grid, "envelope")
     try:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import usbeam as ub
+from usbeam.comparison import Comparison
 from usbeam.comparison.markdown import markdown
+from usbeam.comparison.methods import Sweep
 from usbeam.comparison.summary import Row
 from usbeam.show import comparison as pictures
 from usbeam.show import plot
 
 from .images import LOOKS, SNR_DB
-from .protocol import Frozen, Protocol, Set
+from .protocol import COMPOUND, JOIN, Frozen, Protocol, Set
 
 COLUMNS = ("R", "CNR", "gCNR", "difference", "SNR", "FWHM", "level error", "CNR over blur", "s")
 LEGEND = """\
@@ -77,10 +82,31 @@ def write(protocol: Protocol, selection: Set, tested: Set, frozen: Sequence[Froz
     (folder / "test_set.md").write_text(markdown(tested.comparison), encoding="utf-8")
     chosen: dict[str, Any] = {f"{each.target:g}": dict(each.settings) for each in frozen}
     (folder / "frozen.json").write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
-    for name, found in (("selection", selection), ("test", tested)):
-        plot.save_figure(pictures.curves(found.comparison)[0], folder / f"curves_{name}.png", overwrite=True)
+    for which, found in (("selection", selection), ("test", tested)):
+        for name, comparison in (("alone", _alone(found.comparison)), ("after_looks", _after(found.comparison))):
+            plot.save_figure(pictures.curves(comparison)[0], folder / f"curves_{which}_{name}.png", overwrite=True)
     _pictures(tested, frozen, folder / "pictures.png")
     return text
+
+
+def _alone(comparison: Comparison) -> Comparison:
+    """The methods on the plain image, and compounding."""
+    return dataclasses.replace(comparison, sweeps=[each for each in comparison.sweeps if JOIN not in each.label])
+
+
+def _after(comparison: Comparison) -> Comparison:
+    """The methods on one compound, beside the yardsticks: one curve each."""
+    base = next(iter(LOOKS)) + JOIN
+    sweeps: list[Sweep] = []
+    for sweep in comparison.sweeps:
+        kept = tuple(each for each in sweep.settings if each.label.startswith(base))
+        if sweep.is_control:
+            sweeps.append(sweep)
+        elif kept:
+            sweeps.append(
+                dataclasses.replace(sweep, label=sweep.label.replace(COMPOUND, base.removesuffix(JOIN)), settings=kept)
+            )
+    return dataclasses.replace(comparison, sweeps=sweeps)
 
 
 def _pictures(tested: Set, frozen: Sequence[Frozen], path: Path) -> None:
@@ -91,7 +117,8 @@ def _pictures(tested: Set, frozen: Sequence[Frozen], path: Path) -> None:
     labels = [label for label in ("identity", *frozen[-1].settings.values()) if label in shown]
     columns = min(4, len(labels))
     n_rows = -(-len(labels) // columns)
-    figure = Figure(figsize=(3.4 * columns, 3.4 * n_rows), layout="constrained")
+    height = 0.6 + 2.7 * float(np.ptp(shown[labels[0]].grid.z) / np.ptp(shown[labels[0]].grid.x))
+    figure = Figure(figsize=(3.6 * columns, height * n_rows), layout="constrained")
     for index, label in enumerate(labels):
         ax = figure.add_subplot(n_rows, columns, index + 1)
         plot.bmode(shown[label], ax=ax)

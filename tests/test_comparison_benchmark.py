@@ -103,6 +103,16 @@ def test_the_choice_is_the_highest_cnr_no_wider_than_allowed() -> None:
     ]
 
 
+def test_every_curve_is_one_that_can_be_run() -> None:
+    for quick in (False, True):
+        texts = protocol.curves(quick)
+        assert all(len(sweep.settings) > 1 for sweep in sweeps(texts) if sweep.method != IDENTITY)
+    assert protocol.curves(True, ["wavelet", "srad"]) == ["wavelet", f"srad:{protocol.QUICK_CURVES['srad']}"]
+    slow = sweeps(["self2self:max_seconds=1;block=0mm,0.2mm"])
+    after = protocol._wanted(slow, "2 looks of 1/2", lambda label: True)
+    assert [text.partition(":")[0] for text in after] == ["gaussian", "median"]
+
+
 def test_settings_are_written_as_they_are_read() -> None:
     texts = ["gaussian:sigma=0.1mm,0.2mm", "nlm:strength=0.05,0.1;patch=7", "wavelet"]
     settings = [setting for sweep in sweeps(texts) for setting in sweep.settings if setting.method != "median"]

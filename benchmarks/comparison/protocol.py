@@ -40,10 +40,12 @@ CURVES = {
     "wavelet": "sigma=0.03,0.06,0.1,0.15,0.25,0.4",
     "srad": "n_iterations=10,20,40,70,100,150,250,400",
     "obnlm": "strength=0.4,0.55,0.7,0.9,1.2,1.6,2.2",
-    "nllr": "",
-    "self2self": "",
+    "nllr": "strength=0.6,0.9,1.2,1.8,2.5",
+    "self2self": "max_seconds=120;block=0mm,0.2mm",
 }
-"""Method -> the parameter that trades smoothness for sharpness, and its settings; its defaults alone where empty."""
+"""Method -> the parameter that trades smoothness for sharpness, and its settings."""
+ALONE = ("self2self",)
+"""Too slow to be run after every kind of compounding as well."""
 QUICK_CURVES = {
     "gaussian": "sigma=0.06mm,0.1mm,0.2mm,0.3mm",
     "median": "size=0.3mm,0.5mm,0.8mm",
@@ -215,7 +217,8 @@ def _wanted(plain: Sequence[Sweep], base: str, keep: Callable[[str], bool]) -> l
     """
     found: list[Setting] = []
     for sweep in plain:
-        wanted = [setting for setting in sweep.settings if keep(_label(base, setting.label))]
+        tried = sweep.settings if sweep.method not in ALONE else ()
+        wanted = [setting for setting in tried if keep(_label(base, setting.label))]
         found += wanted or (sweep.settings[:1] if sweep.method in YARDSTICKS else [])
     return _grouped([setting for setting in found if setting.method != IDENTITY])
 

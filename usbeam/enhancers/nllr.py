@@ -25,7 +25,7 @@ TOGETHER = 16
     domain="display",
     reference="L. Zhu, C.-W. Fu, M. S. Brown and P.-A. Heng, A non-local low-rank framework for ultrasound speckle "
     "reduction, CVPR 2017, 5650-5658",
-    licence="own code, written from the paper's idea; no code of its authors is public",
+    licence="own code, written from the paper's idea; we know of no public code of its authors",
 )
 def nllr(
     task: Task,
@@ -40,7 +40,7 @@ def nllr(
     rounds: Annotated[int, Range(1, 20), "how often everything is done"] = 3,
     feedback: Annotated[float, Range(0, 1), "share of what was removed that the next round gets back"] = 0.1,
 ) -> Values:
-    r"""Keep what similar patches have in common.
+    """Keep what similar patches have in common.
 
     Every few pixels the patches nearest to the one there are sought, by their distance in a guidance image. As rows of
     a matrix P they are split into a low-rank part L, some outliers S (whole patches that do not belong), and noise, by
@@ -48,12 +48,13 @@ def nllr(
     L that cover it, and rounds follow on that image with a share of the removed given back.
 
     From the paper: guidance, groups, a weighted nuclear norm that leaves the first singular values free (truncated),
-    structured sparsity, and rounds. **Ours**, as the paper's loss parameters are not public with a program:
+    structured sparsity, and rounds. **Ours**, where the paper leaves a choice or we know no program of its authors to
+    look it up:
 
     - The guidance is the image under a Gaussian filter of one pixel, and in later rounds the estimate before.
-    - Weights are inverse to the singular values of L, :math:`w_i = \tau^2 / (4 \sigma_i(L))`, so that a singular value
-      :math:`\sigma` of P becomes :math:`(\sigma + \sqrt{\sigma^2 - \tau^2}) / 2`, and zero below :math:`\tau`.
-    - :math:`\tau` is the strength times the noise level: the median over the image's groups of the first singular value
+    - Weights are inverse to the singular values of L, ``w = tau^2 / (4 sigma_L)``, so that a singular value sigma of P
+      becomes ``(sigma + sqrt(sigma^2 - tau^2)) / 2``, and zero below tau.
+    - tau is the strength times the noise level: the median over the image's groups of the first singular value
       that is not free, since most groups hold nothing but one structure and speckle. So it follows the size of the
       speckle's cells, too. Groups that are flat (below the displayed range) do not count; in an image without noise
       that leaves the edges, which then lose a little. The levels are noted, one a round.

@@ -29,24 +29,23 @@ def obnlm(
     strength: Annotated[float, Range(1e-3, 1e3), "h: distance of patches that count"] = 0.7,
     gamma: Annotated[float, Range(0, 1), "noise grows as the grey level to this power; 0: it does not grow"] = 0.5,
     patch: Annotated[int, Range(1, 31, "pixels"), "side of a patch, odd"] = 7,
-    reach: Annotated[int, Range(1, 50, "pixels"), "how far off similar patches are sought"] = 7,
+    reach: Annotated[int, Range(1, 25, "pixels"), "how far off similar patches are sought"] = 7,
     step: Annotated[int, Range(1, 31, "pixels"), "between centres of blocks, at most a patch"] = 2,
     mean_ratio: Annotated[float, Range(0, 1), "patches of less alike means are passed over; 0: none are"] = 0.0,
     variance_ratio: Annotated[float, Range(0, 1), "the same for their variances"] = 0.0,
 ) -> Values:
-    r"""Average of near patches that look alike, where alike is meant as speckle means it.
+    """Average of near patches that look alike, where alike is meant as speckle means it.
 
-    A patch is replaced by the mean of the patches around it, each with the weight :math:`\exp(-d / h^2)`, where d is
-    the Pearson distance (the paper's eq. 13), here the **mean** over the pixels p of a patch (some programs sum, which
-    needs another h):
+    A patch i is replaced by the mean of the patches j around it, each with the weight ``exp(-d / h^2)``, where d is the
+    paper's Pearson distance, here the *mean* over the pixels p of a patch (some programs sum, which needs another h)::
 
-    .. math:: d(i, j) = \frac{1}{N} \sum_p \frac{(u_i[p] - u_j[p])^2}{(u_j[p] + 100)^{2 \gamma}}
+        d(i, j) = mean over p of (u_i[p] - u_j[p])^2 / (u_j[p] + 100)^(2 gamma)
 
     Grey levels u run from 0 to 255; the 100 is the authors' offset, which keeps dark pixels from dividing by zero. The
     patch itself has the largest weight of the others. Blocks overlap, and a pixel is the mean of what all blocks that
     cover it say. Beyond the border the image is mirrored. Defaults are those of the authors' demonstration (patch
-    half-size 3, search half-size 7, h 0.7); the step is the paper's. Pre-selection (the paper's eq. 11; 0.95 and 0.5 in
-    their work on MRI) skips patches of another mean (with the offset) or variance.
+    half-size 3, search half-size 7, h 0.7); the step is the paper's. Pre-selection (0.95 and 0.5 in their work on MRI)
+    skips patches of another mean (with the offset) or variance.
     """
     from usbeam.kernels.obnlm_cpu import blockwise_means
 

@@ -40,7 +40,7 @@ def self2self(
     with single pixels hidden the network guesses the grains too. With `block` of a grain's size or more it cannot.
 
     The authors' network and loss. Here, beyond single pixels: crops instead of the whole image, and a higher learning
-    rate with a warm-up of 100 steps, because 150000 steps are too many for a CPU. What lies outside the image is missing,
+    rate with a warm-up of 100 steps, as 150000 steps are too many for a CPU. What lies outside the image is missing,
     where the authors mirror it. With as many threads on the same machine, the same seed gives the same image; torch
     takes a thread for each processor, and on a machine that is busy with other work ``OMP_NUM_THREADS=1`` may be much
     faster. Needs ``pip install 'usbeam[train]'``.

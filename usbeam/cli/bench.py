@@ -11,11 +11,11 @@ import typer
 
 from usbeam.cli.common import Json, Overwrite, result, say, settings
 
-BENCHMARKS = ("das", "fourier", "compounding")
+BENCHMARKS = ("das", "fourier", "compounding", "enhancers")
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="das, fourier or compounding.")] = "das",
+    what: Annotated[str, typer.Argument(help="das, fourier, compounding or enhancers.")] = "das",
     repeats: Annotated[int, typer.Option(help="Runs of each row; the median is printed.", min=1)] = 7,
     figure: Annotated[Path | None, typer.Option(help="Draw the result (PNG); fourier and compounding.")] = None,
     overwrite: Overwrite = False,

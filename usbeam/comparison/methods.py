@@ -1,7 +1,7 @@
 """What is compared: methods, each in one setting or in several of one parameter, as text says it.
 
-``obnlm`` is a method at its defaults, ``obnlm:h=1.2;gamma=0`` one with two parameters of its own, and
-``obnlm:h=0.7,1.2,1.8`` a sweep of three settings. Lengths take units: ``gaussian:sigma=0.1mm,0.2mm``.
+``obnlm`` is a method at its defaults, ``obnlm:strength=1.2;gamma=0`` one with two parameters of its own, and
+``obnlm:strength=0.7,1.2,1.8`` a sweep of three settings. Lengths take units: ``gaussian:sigma=0.1mm,0.2mm``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Setting:
     Parameters
     ----------
     label
-        As it was written: ``obnlm:h=1.2``.
+        As it was written: ``obnlm:strength=1.2``.
     method
         One of `usbeam.enhancers.METHODS`.
     parameters

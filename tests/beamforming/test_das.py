@@ -299,6 +299,6 @@ def test_a_frame_larger_than_the_budget_leaves_room_for_the_work():
         transmits=ub.Transmits.elements(array),
     )
     standard = ub.Grid.linear(x=(-20e-3, 20e-3), z=(2e-3, 42e-3), shape=(620, 256))
-    work = ub.Plan(recording, standard)._beamformer
-    assert len(work._blocks) == 1
-    assert work._most_pairs > 10 * 192
+    work = ub.Plan(recording, standard)._beamformer._domain
+    assert len(work.blocks) == 1
+    assert work.most_pairs > 10 * 192

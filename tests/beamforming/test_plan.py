@@ -259,7 +259,7 @@ def test_scale_and_offset_give_the_physical_image(matrix: ub.Acquisition) -> Non
 def test_the_first_work_of_a_process_says_that_it_compiles(
     matrix: ub.Acquisition, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from usbeam.beamforming import plan as module
+    from usbeam.beamforming import frames as module
 
     module._say_once_that_kernels_compile.cache_clear()
     with caplog.at_level(logging.INFO, logger="usbeam"):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +16,15 @@ from usbeam.beamforming.apodization import acceptance
 from usbeam.beamforming.compounding import PARTS_SHARE, Compounding, TransmitImages, cheapest, labelled
 from usbeam.beamforming.das import DelayAndSum
 from usbeam.beamforming.fourier import Fourier
+from usbeam.beamforming.frames import imaged, source
 from usbeam.beamforming.requests import (
     Acceptance,
     acceptances,
-    checked_frame,
+    checked_budget,
     checked_receive_weights,
+    checked_speed,
     default_grid,
     refuse_huge,
-    refuse_nonfinite,
     refuse_undersampled,
     refuse_window_without_axis,
     warn_beyond_record,
@@ -125,13 +124,8 @@ class Plan:
     ) -> None:
         if method not in METHODS:
             raise ConfigError("unknown method", location="method", expected=", ".join(METHODS), found=method)
-        speed = acquisition.sound_speed if sound_speed is None else float(sound_speed)
-        if not (np.isfinite(speed) and speed > 0):
-            raise ConfigError("not a positive number", location="sound_speed", expected="m/s > 0", found=sound_speed)
-        if not (np.isfinite(memory_budget) and memory_budget > 0):
-            raise ConfigError(
-                "not a positive number", location="memory_budget", expected="bytes > 0", found=memory_budget
-            )
+        speed = checked_speed(sound_speed, acquisition)
+        memory_budget = checked_budget(memory_budget)
         self.acquisition = acquisition
         self.grid = default_grid(acquisition) if grid is None else grid
         self.device = devices.resolve(device)
@@ -208,7 +202,7 @@ class Plan:
             If the samples have another shape or type than the recording, or are not finite.
         """
         images = self._data(samples, self._compounding)
-        facts = (self.grid, self.settings, self._source())
+        facts = (self.grid, self.settings, source(self.acquisition))
         return [labelled(data, weights, *facts) for data, weights in zip(images, self.weights, strict=True)]
 
     def transmit_images(self, samples: npt.ArrayLike) -> TransmitImages:
@@ -237,7 +231,7 @@ class Plan:
             n_tx=self.acquisition.n_tx,
             grid=self.grid,
             settings={**self.settings, **self._way(each), "compounded": True},
-            source=self._source(),
+            source=source(self.acquisition),
         )
 
     def frames(self, indices: Iterable[int] | None = None) -> Iterator[list[Image]]:
@@ -253,29 +247,15 @@ class Plan:
 
     def _data(self, samples: npt.ArrayLike, compounding: Compounding) -> npt.NDArray[np.complex64]:
         """Check a frame and image it."""
-        frame = checked_frame(self.acquisition, samples)
-        _say_once_that_kernels_compile()
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is reported below, with its place
-            data = compounding.images(self._beamformer, frame, self.grid, self._parts_budget)
-        if not np.all(np.isfinite(data)):
-            refuse_nonfinite(frame)
-        if self.acquisition.scale != 1:
-            data *= np.float32(self.acquisition.scale)
-        return data
+        return imaged(
+            self.acquisition,
+            samples,
+            lambda frame: compounding.images(self._beamformer, frame, self.grid, self._parts_budget),
+        )
 
     def _way(self, compounding: Compounding) -> dict[str, bool]:
         """What a user may want to know of how subsets are imaged."""
         return {"folded": self._beamformer.folds(compounding.parts), "compounded": compounding.mix is not None}
-
-    def _source(self) -> dict[str, str]:
-        """Where the samples come from; a file by its name alone."""
-        source: dict[str, str] = {}
-        if self.acquisition.path is not None:
-            source["file"] = Path(self.acquisition.path).name
-        digest = getattr(self.acquisition.samples, "sha256", None)  # readers of files know it
-        if digest:
-            source["sha256_samples"] = digest
-        return source
 
 
 def beamform(
@@ -318,8 +298,3 @@ def _refuse_options(method: str, **options: object) -> None:
             raise ConfigError(
                 f"method {method} has no such option", location=name, found=value, hint=f"leave {name} out"
             )
-
-
-@functools.cache
-def _say_once_that_kernels_compile() -> None:
-    _log.info("compiling the kernels, once per process (usbeam warmup and USBEAM_NUMBA_CACHE=1 avoid it)")

@@ -111,6 +111,33 @@ def checked_receive_weights(weights: npt.ArrayLike | None, acquisition: Acquisit
     return vector
 
 
+def checked_speed(sound_speed: float | None, acquisition: Acquisition) -> float:
+    """[m/s]: what the user gave, or the recording's own.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a positive number.
+    """
+    speed = acquisition.sound_speed if sound_speed is None else float(sound_speed)
+    if not (np.isfinite(speed) and speed > 0):
+        raise ConfigError("not a positive number", location="sound_speed", expected="m/s > 0", found=sound_speed)
+    return speed
+
+
+def checked_budget(memory_budget: float) -> float:
+    """Bytes.
+
+    Raises
+    ------
+    ConfigError
+        If they are not a positive number.
+    """
+    if not (np.isfinite(memory_budget) and memory_budget > 0):
+        raise ConfigError("not a positive number", location="memory_budget", expected="bytes > 0", found=memory_budget)
+    return memory_budget
+
+
 def refuse_undersampled(acquisition: Acquisition) -> None:
     """RF whose carrier lies above half the sampling frequency has no carrier to delay."""
     probe = acquisition.probe

@@ -9,7 +9,7 @@ from pathlib import Path
 from . import real
 from .protocol import Protocol, curves
 from .report import write
-from .scenes import FULL, QUICK
+from .scenes import APART, FULL, QUICK
 
 RESULTS = Path(__file__).parents[1] / "results" / "comparison"
 
@@ -38,8 +38,8 @@ def main() -> None:
     protocol = Protocol(size, texts, folder / "kept", say)
     selection = protocol.measured("selection", texts)
     frozen = protocol.select(selection)
-    tested = protocol.test(frozen)
-    print(write(protocol, selection, tested, frozen, folder))
+    applied = {which: protocol.applied(which, frozen) for which in ("test", *APART)}
+    print(write(protocol, selection, applied, frozen, folder))
     say(f"written to {folder}")
 
 

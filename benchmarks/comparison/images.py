@@ -6,27 +6,39 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage
 
 import usbeam as ub
 from usbeam.errors import UsbeamError
 from usbeam.measure.diffraction import DiffractionLimit, diffraction_limit
 
-from .scenes import Scene, Size
+from .scenes import MM, Scene, Size, distance
 
-LOOKS = {
-    "3 looks of 2/3": (3, 2 / 3),
-    "2 looks of 1/2": (2, 1 / 2),
-    "3 looks of 1/2": (3, 1 / 2),
-    "5 looks of 1/3": (5, 1 / 3),
+Options = Mapping[str, Any]
+LOOKS: dict[str, Options] = {
+    "3 looks of 2/3": {"n_looks": 3, "share": 2 / 3},
+    "3 looks of 1/2": {"n_looks": 3, "share": 1 / 2},
+    "5 looks of 1/3": {"n_looks": 5, "share": 1 / 3},
 }
 """Compounds: how many looks, and the part of the array that each takes."""
+BESIDE: dict[str, Options] = {
+    "2 transmitters": {"n_looks": 1, "transmits": "ends:2"},
+    "apodised": {"n_looks": 1, "f_number": 1.0, "window": "hann", "transmit_f_number": 1.0, "transmit_window": "hann"},
+}
+"""Other images of the same recording, that are not filtered: the few transmitters that zero-shot training starts from,
+and a coherent image with fewer side lobes."""
 ORIGINAL = "original"
+MADE: dict[str, Options] = {ORIGINAL: {"n_looks": 1}, **LOOKS, **BESIDE}
+"""Name -> what `usbeam.compound` is told."""
 SNR_DB = 0.0
 """Of every channel: rms of the recording's echoes over rms of the white noise added to them, before beamforming."""
+LINE_HALF, LINE_AROUND = 0.06 * MM, (0.6 * MM, 1.2 * MM)
+"""What is taken for a line, and for its surroundings: distances from it."""
 NOISE_SEED = 5000
 """Added to the scene's seed."""
 
@@ -44,7 +56,7 @@ def psf_width(size: Size) -> DiffractionLimit:
 
 
 def record(scene: Scene, size: Size) -> ub.Acquisition:
-    """Every element fires alone, with thermal noise in every channel."""
+    """Every element fires alone, through the layer before the probe, with thermal noise in every channel."""
     clean = ub.simulate.record(
         scene.phantom(size),
         size.probe,
@@ -54,27 +66,51 @@ def record(scene: Scene, size: Size) -> ub.Acquisition:
     )
     rng = np.random.default_rng(NOISE_SEED + scene.seed)
     samples = np.asarray(clean.samples)
+    if scene.aberration:
+        samples = _late(samples, scene.screen(size.probe.element_positions[:, 0]), clean.sampling_frequency)
     noise = rng.standard_normal(samples.shape, dtype=np.float32)
     return clean.replace(samples=samples + noise * np.float32(samples.std() * 10 ** (-SNR_DB / 20)))
 
 
 def images(scene: Scene, size: Size, folder: Path) -> dict[str, ub.Image]:
     """Envelopes by name, ``original`` first; kept in a folder."""
-    stem = hashlib.sha256(
-        json.dumps([ub.__version__, dataclasses.asdict(size), dataclasses.asdict(scene), SNR_DB, LOOKS]).encode()
-    ).hexdigest()[:16]
-    made = {ORIGINAL: (1, 1.0), **LOOKS}
-    paths = {name: folder / f"{stem}_{index}.h5" for index, name in enumerate(made)}
-    try:
-        return {name: ub.load_image(path) for name, path in paths.items()}
-    except UsbeamError:
-        pass  # not there, or not whole
-    recording = record(scene, size)
-    folder.mkdir(parents=True, exist_ok=True)
+    facts = [ub.__version__, dataclasses.asdict(size), dataclasses.asdict(scene), SNR_DB]
+    paths = {name: folder / f"{_stem(*facts, name, MADE[name])}.h5" for name in MADE}
     found: dict[str, ub.Image] = {}
-    for name, (count, share) in made.items():
-        found[name] = ub.compound(recording, size.grid, n_looks=count, share=share)
-        found[name].save(paths[name], overwrite=True)
+    recording: ub.Acquisition | None = None
+    for name, options in MADE.items():
+        try:
+            found[name] = ub.load_image(paths[name])
+        except UsbeamError:  # not there, or not whole
+            recording = recording or record(scene, size)
+            folder.mkdir(parents=True, exist_ok=True)
+            found[name] = made(recording, size.grid, options)
+            found[name].save(paths[name], overwrite=True)
+    return found
+
+
+def made(recording: ub.Acquisition, grid: ub.Grid, options: Mapping[str, Any]) -> ub.Image:
+    """An image of a recording by what `MADE` says of it."""
+    given = {**options}
+    if "transmits" in given:
+        given["transmits"] = ub.subsets.parse(given["transmits"], recording)
+    return ub.compound(recording, grid, **given)
+
+
+def _stem(*facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _late(samples: np.ndarray, screen: np.ndarray, sampling_frequency: float) -> np.ndarray:
+    """Traces ``(n_frames, n_tx, n_rx, n_samples)``, later by the delays of both elements."""
+    n_samples = samples.shape[-1]
+    length = fft.next_fast_len(n_samples + 64, real=True)  # room for what leaves at the end
+    frequency = fft.rfftfreq(length, 1 / sampling_frequency)
+    found = np.empty_like(samples)
+    for fired, late in enumerate(screen):
+        phase = np.exp(-2j * np.pi * frequency * (late + screen)[:, None]).astype(np.complex64)
+        spectrum = fft.rfft(samples[:, fired], length, axis=-1) * phase
+        found[:, fired] = fft.irfft(spectrum, length, axis=-1)[..., :n_samples]
     return found
 
 
@@ -106,3 +142,15 @@ def level_error_db(image: ub.Image, scene: Scene, size: Size) -> float:
     difference = (shown.data - wanted)[seen]
     fit = np.linalg.lstsq(surface, difference, rcond=None)[0]
     return float(np.sqrt(np.mean((difference - surface @ fit) ** 2)))
+
+
+def line_level_db(image: ub.Image, scene: Scene) -> float | None:
+    """How far specular lines stand out of what surrounds them: mean displayed level, in dB; None without lines."""
+    shown = image if image.state == "db" else image.db(60.0)
+    x, z = np.meshgrid(shown.grid.x, shown.grid.z)
+    found: list[float] = []
+    for line in scene.lines:
+        away = distance(line, x, z)
+        around = (away > LINE_AROUND[0]) & (away < LINE_AROUND[1])
+        found.append(float(shown.data[away < LINE_HALF].mean() - shown.data[around].mean()))
+    return float(np.mean(found)) if found else None

@@ -1,13 +1,15 @@
-"""The protocol: settings are chosen on the selection set at matched edge width, frozen, and applied to the test set.
+"""The protocol: settings are chosen on the selection set at matched edge width, frozen, and applied to the other sets.
 
 A method is a curve of settings. For each allowed widening of edges R the setting with the highest mean CNR is taken
 among those whose mean R on the selection set is no larger. What it does on the test set is what counts, and it is
 judged there against what a Gaussian or a median filter reaches *at the same R*, not against the R that was aimed at.
+The set apart shows what the same settings do to images unlike those that they were chosen on.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +24,9 @@ from usbeam.comparison.results import Result
 from usbeam.comparison.summary import Row
 from usbeam.enhancers import METHODS
 from usbeam.errors import MeasurementError
+from usbeam.measure.metrics import cnr_eq2, speckle_snr
 
-from .images import LOOKS, ORIGINAL, images, level_error_db, psf_width
+from .images import BESIDE, LOOKS, MADE, ORIGINAL, images, level_error_db, line_level_db, psf_width
 from .scenes import Scene, Size, points, scenes
 
 TARGETS = (1.2, 1.4, 1.7)
@@ -35,17 +38,19 @@ YARDSTICKS = ("gaussian", "median")
 CURVES = {
     "gaussian": "sigma=0.04mm,0.06mm,0.08mm,0.1mm,0.12mm,0.15mm,0.2mm,0.25mm,0.3mm,0.4mm",
     "median": "size=0.2mm,0.3mm,0.4mm,0.5mm,0.6mm,0.8mm,1mm",
-    "bilateral": "sigma_color=0.05,0.1,0.15,0.2,0.3,0.5",
+    "bilateral": "sigma_color=0.05,0.1,0.2,0.5",
     "nlm": "strength=0.03,0.05,0.08,0.12,0.2,0.3",
     "wavelet": "sigma=0.03,0.06,0.1,0.15,0.25,0.4",
     "srad": "n_iterations=10,20,40,70,100,150,250,400",
     "obnlm": "strength=0.4,0.55,0.7,0.9,1.2,1.6,2.2",
-    "nllr": "strength=0.6,0.9,1.2,1.8,2.5",
-    "self2self": "max_seconds=120;block=0mm,0.2mm",
+    "nllr": "strength=0.6,1.2,2.5",
+    "self2self": "n_steps=500;n_predictions=16;block=0mm,0.2mm",
 }
 """Method -> the parameter that trades smoothness for sharpness, and its settings."""
-ALONE = ("self2self",)
+ALONE = ("bilateral", "nllr", "self2self")
 """Too slow to be run after every kind of compounding as well."""
+GRAY_RANGE = 255.0
+"""Of `usbeam.metrics.cnr_eq2`, whose value depends on it."""
 QUICK_CURVES = {
     "gaussian": "sigma=0.06mm,0.1mm,0.2mm,0.3mm",
     "median": "size=0.3mm,0.5mm,0.8mm",
@@ -68,8 +73,9 @@ class Set:
 
     scenes: Sequence[Scene]
     comparison: Comparison
-    level_errors: Mapping[str, float]
-    """Label -> `images.level_error_db`, as a mean over the images."""
+    others: Mapping[str, Mapping[str, float]]
+    """Label -> ``level_error_db``, ``line_level_db`` (of `images`), ``cnr_eq2`` and ``speckle_snr`` (of `usbeam.metrics`,
+    on the `decompressed` image) -> mean over the images."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,15 @@ class Frozen:
 
     target: float
     settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class OnPoints:
+    """What a setting does to the points of the test set, and the seconds that the filter takes for that image."""
+
+    width: float | None
+    """`apparent_width`, as a mean [m]; None where half of the points or more are not seen."""
+    seconds: float
 
 
 class Protocol:
@@ -105,7 +120,7 @@ class Protocol:
         plain = sweeps(texts)
         results: dict[str, Results] = {}
         shown: dict[str, ub.Image] = {}
-        errors: dict[str, list[float]] = {}
+        others: dict[str, list[dict[str, float]]] = {}
         for scene in drawn:
             self.say(scene.name)
             pairs = scene.regions(self.psf.lateral_fwhm)
@@ -117,7 +132,7 @@ class Protocol:
                     of_scene[_label(name, label)] = result
                 enhanced = {_label(name, label): each for label, each in found.enhanced.items()}
                 for label, each in enhanced.items():
-                    errors.setdefault(label, []).append(level_error_db(each, scene, self.size))
+                    others.setdefault(label, []).append(self._others(each, scene))
                 if scene is drawn[0]:
                     shown |= enhanced
             results[scene.name] = of_scene
@@ -126,14 +141,28 @@ class Protocol:
         results = {name: {label: each[label] for label in labels} for name, each in results.items()}
         pairs = drawn[0].regions(self.psf.lateral_fwhm)
         comparison = Comparison([scene.name for scene in drawn], pairs, listed, results, shown, 60.0)
-        return Set(drawn, comparison, {label: float(np.mean(each)) for label, each in errors.items()})
+        means = {
+            label: {name: float(np.mean([one[name] for one in each if name in one])) for name in set().union(*each)}
+            for label, each in others.items()
+        }
+        return Set(drawn, comparison, means)
+
+    def _others(self, image: ub.Image, scene: Scene) -> dict[str, float]:
+        """Figures that `usbeam.compare` does not have; those alone that the image has."""
+        found = {"level_error_db": level_error_db(image, scene, self.size)}
+        pairs = scene.regions(self.psf.lateral_fwhm).values()
+        linear = decompressed(image)
+        found["speckle_snr"] = float(np.mean([float(speckle_snr(linear, pair)) for pair in pairs]))
+        found["cnr_eq2"] = float(np.mean([abs(float(cnr_eq2(image, pair, gray_range=GRAY_RANGE))) for pair in pairs]))
+        line = line_level_db(image, scene)
+        return found if line is None else {**found, "line_level_db": line}
 
     def select(self, selection: Set) -> list[Frozen]:
         """The settings for each R."""
         return [Frozen(target, _best(selection.comparison.rows, target)) for target in TARGETS]
 
-    def test(self, frozen: Sequence[Frozen]) -> Set:
-        """The frozen settings on the test set; the Gaussian and the median in all settings, as yardsticks."""
+    def applied(self, which: str, frozen: Sequence[Frozen]) -> Set:
+        """The frozen settings on another set; the Gaussian and the median in all settings, as yardsticks."""
         labels = {label for each in frozen for label in each.settings.values()}
         wanted = {_parted(label)[1] for label in labels}
         yardsticks = [text for text in self.texts if text.partition(":")[0] in YARDSTICKS]
@@ -142,31 +171,30 @@ class Protocol:
         others = [each for each in others if each.method not in (IDENTITY, *YARDSTICKS)]
 
         def keep(label: str) -> bool:
-            return label in labels or label in LOOKS or label.partition(":")[0] in (IDENTITY, *YARDSTICKS)
+            return label in labels or label in MADE or label.partition(":")[0] in (IDENTITY, *YARDSTICKS)
 
-        return self.measured("test", yardsticks + _grouped(others), keep)
+        return self.measured(which, yardsticks + _grouped(others), keep)
 
-    def widths(self, labels: Sequence[str]) -> dict[str, float]:
-        """Label -> `apparent_width` of points in the test set [m], as a mean."""
+    def on_points(self, labels: Sequence[str]) -> dict[str, OnPoints]:
+        """What settings do to points, label by label; never kept, so that times are of one run."""
         scene = points("test", self.size)
         self.say(scene.name)
         given = images(scene, self.size, self.folder / "images")
         settings = {each.label: each for sweep in sweeps(self.texts) for each in sweep.settings}
-        found: dict[str, float] = {}
+        found: dict[str, OnPoints] = {}
         for label in labels:
             name, filtered = _parted(label)
-            image = given[name]
-            if filtered != IDENTITY:
-                setting = settings[filtered]
-                image = ub.enhance(image, setting.method, **setting.parameters)
+            setting = settings[filtered]
+            image, seconds = _timed(given[name], setting)
             widths = [width for place in scene.points if (width := apparent_width(image, place)) is not None]
-            if len(widths) > len(scene.points) / 2:
-                found[label] = float(np.mean(widths))
+            enough = len(widths) > len(scene.points) / 2
+            found[label] = OnPoints(float(np.mean(widths)) if enough else None, seconds)
         return found
 
 
 def compounded(plain: Sequence[Sweep]) -> list[Sweep]:
-    """Compounding alone, and followed by each method: a curve over numbers of looks and settings."""
+    """Other images, and compounding alone and followed by each method: a curve over numbers of looks and settings."""
+    beside = [Sweep(name, name, (Setting(name, name, {}),)) for name in BESIDE]
     alone = Sweep(COMPOUND, COMPOUND, tuple(Setting(name, COMPOUND, {}) for name in LOOKS))
     followed = [
         Sweep(
@@ -183,7 +211,7 @@ def compounded(plain: Sequence[Sweep]) -> list[Sweep]:
         for sweep in plain
         if sweep.method != IDENTITY
     ]
-    return [alone, *followed]
+    return [*beside, alone, *followed]
 
 
 def _label(base: str, label: str) -> str:
@@ -194,7 +222,7 @@ def _label(base: str, label: str) -> str:
 
 def _parted(label: str) -> tuple[str, str]:
     """The image and the filter's setting that a label stands for."""
-    if label in LOOKS:
+    if label in MADE:
         return label, IDENTITY
     name, join, filtered = label.partition(JOIN)
     return (name, filtered) if join else (ORIGINAL, label)
@@ -204,7 +232,7 @@ def _best(rows: Sequence[Row], target: float) -> dict[str, str]:
     best: dict[str, tuple[float, str]] = {}
     for row in rows:
         ratio, cnr = row.figures.get("edge_ratio"), row.figures.get("cnr")
-        if row.sweep.method == IDENTITY or ratio is None or cnr is None or ratio.value > target:
+        if row.sweep.method in (IDENTITY, *BESIDE) or ratio is None or cnr is None or ratio.value > target:
             continue
         best[row.sweep.label] = max(best.get(row.sweep.label, (-np.inf, "")), (cnr.value, row.setting.label))
     return {method: label for method, (_, label) in best.items()}
@@ -217,7 +245,7 @@ def _wanted(plain: Sequence[Sweep], base: str, keep: Callable[[str], bool]) -> l
     """
     found: list[Setting] = []
     for sweep in plain:
-        tried = sweep.settings if sweep.method not in ALONE else ()
+        tried = sweep.settings if base in LOOKS and sweep.method not in ALONE else ()
         wanted = [setting for setting in tried if keep(_label(base, setting.label))]
         found += wanted or (sweep.settings[:1] if sweep.method in YARDSTICKS else [])
     return _grouped([setting for setting in found if setting.method != IDENTITY])
@@ -244,15 +272,30 @@ def _kept(listed: Sequence[Sweep], results: Mapping[str, Any], keep: Callable[[s
     return [sweep for sweep in found if sweep.settings]
 
 
+def _timed(image: ub.Image, setting: Setting) -> tuple[ub.Image, float]:
+    """An image enhanced, and the median seconds of three runs; of a single one where that takes more than a second."""
+    seconds: list[float] = []
+    while True:
+        start = time.perf_counter()
+        found = ub.enhance(image, setting.method, **setting.parameters)
+        seconds.append(time.perf_counter() - start)
+        if len(seconds) == 3 or seconds[-1] > 1:
+            return found, float(np.median(seconds))
+
+
+def decompressed(image: ub.Image) -> ub.Image:
+    """Displayed levels as an envelope again, so that all methods are measured alike."""
+    if image.state != "db":
+        return image
+    return ub.Image((10 ** (image.data / 20)).astype(np.float32), image.grid, "envelope")
+
+
 def apparent_width(image: ub.Image, place: tuple[float, float]) -> float | None:
     """Lateral FWHM [m] of a point near a place; None if it is not seen.
 
-    Despeckling is not linear: displayed levels are turned into an envelope again, and the width is what the eye would
-    call one.
+    Despeckling is not linear: this is what the eye would call the width, in the image `decompressed`.
     """
-    if image.state == "db":
-        image = ub.Image((10 ** (image.data / 20)).astype(np.float32), image.grid, "envelope")
     try:
-        return ub.psf.measure(image, near=place, window=2e-3).lateral_fwhm
+        return ub.psf.measure(decompressed(image), near=place, window=2e-3).lateral_fwhm
     except MeasurementError:
         return None

@@ -22,7 +22,7 @@ from usbeam.measure.roi import Annulus, Circle, RegionPair
 from usbeam.show import comparison as pictures
 from usbeam.show import plot
 
-from .images import LOOKS, ORIGINAL
+from .images import LOOKS, MADE, ORIGINAL, made
 from .protocol import apparent_width
 
 MAPPINGS = Path(__file__).parents[2] / "data_specs" / "mappings"
@@ -43,9 +43,9 @@ class Recording:
         """As recorded."""
         return read(folder / self.file, mapping=None if self.mapping is None else MAPPINGS / self.mapping)
 
-    def image(self, recording: ub.Acquisition, n_looks: int = 1, share: float = 1.0) -> ub.Image:
-        """Its envelope, compounded."""
-        return ub.compound(recording, self.grid, n_looks=n_looks, share=share, **(self.options or {}))
+    def image(self, recording: ub.Acquisition, made_by: Mapping[str, Any]) -> ub.Image:
+        """Its envelope, by what `images.MADE` says."""
+        return made(recording, self.grid, {**(self.options or {}), **made_by})
 
 
 DISK = Recording(
@@ -81,7 +81,7 @@ POINTS = {
 
 def disk(folder: Path, texts: Sequence[str], out: Path) -> str:
     """Every setting on the disk's first frame; writes curves and pictures, returns Markdown."""
-    image = DISK.image(DISK.read(folder))
+    image = DISK.image(DISK.read(folder), MADE[ORIGINAL])
     found = compare({"disk": image}, {"disk": REGIONS}, texts)
     plot.save_figure(pictures.curves(found)[0], out / "real_disk_curves.png", overwrite=True)
     plot.save_figure(pictures.pictures(found)[0], out / "real_disk.png", overwrite=True)
@@ -91,9 +91,9 @@ def disk(folder: Path, texts: Sequence[str], out: Path) -> str:
 def widths(name: str, folder: Path, texts: Sequence[str]) -> dict[str, list[float | None]]:
     """Apparent lateral widths [m] of a recording's points: label -> one for each point, None where none is seen."""
     recording = POINTS[name].read(folder)
-    plain = POINTS[name].image(recording)
+    plain = POINTS[name].image(recording, MADE[ORIGINAL])
     images = {ORIGINAL: plain}
-    images |= {label: POINTS[name].image(recording, count, share) for label, (count, share) in LOOKS.items()}
+    images |= {label: POINTS[name].image(recording, options) for label, options in LOOKS.items()}
     for sweep in sweeps(texts):
         for setting in sweep.settings:
             images[setting.label] = ub.enhance(plain, setting.method, **setting.parameters)

@@ -5,87 +5,142 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 
 import usbeam as ub
 from usbeam.comparison import Comparison
 from usbeam.comparison.markdown import markdown
-from usbeam.comparison.methods import Sweep
+from usbeam.comparison.methods import IDENTITY, Sweep
+from usbeam.comparison.statistics import Estimate
 from usbeam.comparison.summary import Row
 from usbeam.show import comparison as pictures
 from usbeam.show import plot
 
-from .images import LOOKS, SNR_DB
-from .protocol import COMPOUND, JOIN, Frozen, Protocol, Set
+from .images import BESIDE, LOOKS, MADE, ORIGINAL, SNR_DB
+from .protocol import COMPOUND, GRAY_RANGE, JOIN, Frozen, OnPoints, Protocol, Set
 
 COLUMNS = ("R", "CNR", "gCNR", "difference", "SNR", "FWHM", "level error", "CNR over blur", "s")
+PRINTED = ("CNR", "its ratio", f"eq. 2, 0 to {GRAY_RANGE:g}", "its ratio", "gCNR", "s")
+APART_COLUMNS = ("R", "CNR", "gCNR", "CNR over blur", "level error", "line level")
 LEGEND = """\
 method: chosen on the selection set as that of the highest CNR whose mean R is no larger than aimed at. R: edge width
-over that of the plain image, geometric mean over test images. CNR, gCNR, difference of levels [dB, magnitude], speckle
-SNR of the surroundings: means over circles, then over test images, with the 95 % bootstrap interval of the CNR.
-FWHM: apparent lateral width of points [mm], mean. Level error: RMS against the true echo level [dB], mean over images.
-CNR over blur: ratio to the CNR that the better of a Gaussian and a median filter of the plain image reaches at the same
-R, image by image; - where they do not reach. s: median seconds of the filter for one image, beamforming not counted."""
+over that of the plain image, geometric mean over images. CNR, gCNR, difference of levels [dB, magnitude], speckle SNR
+of the surroundings, displayed levels being decompressed: means over circles, then over images, with the 95 % bootstrap interval of the CNR. FWHM: apparent
+lateral width of points [mm], mean. Level error: RMS against the true echo level [dB], mean over images. CNR over blur:
+ratio to the CNR that the better of a Gaussian and a median filter of the plain image reaches at the same R, image by
+image; - where they do not reach. s: seconds of the filter for one image, beamforming not counted, median of three runs.
+eq. 2: the CNR as the zero-shot paper prints it, with the square root of the sum of standard deviations, magnitude; it
+depends on the range of grey levels. Line level: how far specular lines stand out of what surrounds them [dB]."""
+NAMES = {"test": "cysts, inclusions, layers", "lines": "specular lines", "aberrated": "an aberrating layer"}
 
 
-def table(
-    chosen: Iterable[str], rows: Mapping[str, Row], widths: Mapping[str, float], errors: Mapping[str, float]
-) -> str:
-    """What settings do on the test set, as Markdown."""
-    lines = ["| method | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
-    labels = ["identity", *(label for label in dict.fromkeys(chosen) if label in rows)]
-    for label in labels:
-        row = rows[label]
-        cnr = row.figures.get("cnr")
-        interval = "" if cnr is None or cnr.low is None else f" [{cnr.low:.2f}, {cnr.high:.2f}]"
-        cells = [
+def table(labels: Iterable[str], columns: Sequence[str], cells: Callable[[str], Sequence[str]]) -> str:
+    """One row for each label, as Markdown."""
+    lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    return "\n".join([*lines, *(f"| {label} | " + " | ".join(cells(label)) + " |" for label in labels)])
+
+
+class Figures:
+    """What settings do to a set, as cells of tables."""
+
+    def __init__(self, found: Set, on_points: Mapping[str, OnPoints]) -> None:
+        self.rows = {row.setting.label: row for row in found.comparison.rows}
+        self.others, self.on_points = found.others, on_points
+
+    def present(self, labels: Iterable[str]) -> list[str]:
+        """The plain image, and those of the labels that were measured."""
+        return [label for label in dict.fromkeys([IDENTITY, *labels]) if label in self.rows]
+
+    def chosen(self, label: str) -> Sequence[str]:
+        """For `COLUMNS`."""
+        row, points = self.rows[label], self.on_points[label]
+        return [
             _number(row, "edge_ratio", ".2f"),
-            _number(row, "cnr", ".2f") + interval,
+            _number(row, "cnr", ".2f") + _interval(row.figures.get("cnr")),
             _number(row, "gcnr", ".3f"),
             _number(row, "mean_difference_db", ".1f"),
-            _number(row, "speckle_snr", ".2f"),
-            f"{1e3 * widths[label]:.2f}" if label in widths else "-",
-            f"{errors[label]:.1f}" if label in errors else "-",
+            self._other(label, "speckle_snr", ".2f"),
+            "-" if points.width is None else f"{1e3 * points.width:.2f}",
+            self._other(label, "level_error_db", ".1f"),
             _against(row),
-            f"{row.seconds:.2g}",
+            f"{points.seconds:.2g}",
         ]
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+
+    def printed(self, label: str) -> Sequence[str]:
+        """For `PRINTED`."""
+        row, before = self.rows[label], self.rows[IDENTITY]
+        ratio = row.figures["cnr"].value / before.figures["cnr"].value
+        ratio_eq2 = self.others[label]["cnr_eq2"] / self.others[IDENTITY]["cnr_eq2"]
+        return [
+            _number(row, "cnr", ".2f"),
+            f"{ratio:.2f}",
+            self._other(label, "cnr_eq2", ".1f"),
+            f"{ratio_eq2:.2f}",
+            _number(row, "gcnr", ".3f"),
+            f"{self.on_points[label].seconds:.2g}",
+        ]
+
+    def apart(self, label: str) -> Sequence[str]:
+        """For `APART_COLUMNS`."""
+        row = self.rows[label]
+        return [
+            _number(row, "edge_ratio", ".2f"),
+            _number(row, "cnr", ".2f"),
+            _number(row, "gcnr", ".3f"),
+            _against(row),
+            self._other(label, "level_error_db", ".1f"),
+            self._other(label, "line_level_db", ".1f"),
+        ]
+
+    def _other(self, label: str, name: str, how: str) -> str:
+        found = self.others[label].get(name)
+        return "-" if found is None else format(found, how)
 
 
-def write(protocol: Protocol, selection: Set, tested: Set, frozen: Sequence[Frozen], folder: Path) -> str:
+def write(
+    protocol: Protocol, selection: Set, applied: Mapping[str, Set], frozen: Sequence[Frozen], folder: Path
+) -> str:
     """Write everything into a folder; returns the tables."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = {row.setting.label: row for row in tested.comparison.rows}
-    labels = ["identity", *dict.fromkeys(label for each in frozen for label in each.settings.values())]
-    widths, errors = protocol.widths([*labels, *(name for name in LOOKS if name not in labels)]), tested.level_errors
+    single = [name for name in MADE if name != ORIGINAL]
+    labels = [IDENTITY, *single, *(label for each in frozen for label in each.settings.values())]
+    on_points = protocol.on_points(list(dict.fromkeys(labels)))
+    figures = {which: Figures(found, on_points) for which, found in applied.items()}
+    tested, widest = figures["test"], frozen[-1].settings.values()
     size = protocol.size
     n_z, n_x = size.grid.shape
+    counts = ", ".join(f"{len(found.scenes)} of {NAMES[which]}" for which, found in applied.items())
     parts = [
         f"{size.n_elements} elements, every one fires alone; {n_z} x {n_x} points; rf SNR {SNR_DB:g} dB in a channel; "
-        f"{len(selection.scenes)} images for selection, {len(tested.scenes)} for test. "
-        f"usbeam {ub.__version__}, Python {platform.python_version()}, {platform.machine()}.",
+        f"{len(selection.scenes)} images for selection; for test {counts}. "
+        f"usbeam {ub.__version__}, Python {platform.python_version()}, {platform.machine()}, "
+        f"{numba.get_num_threads()} threads.",
     ]
     for each in frozen:
-        parts += [
-            f"## Edges at most {each.target:g} times as wide",
-            table(each.settings.values(), rows, widths, errors),
-        ]
-    parts += ["## Spatial compounding alone, however wide", table(LOOKS, rows, widths, errors)]
+        chosen = tested.present(each.settings.values())
+        parts += [f"## Edges at most {each.target:g} times as wide", table(chosen, COLUMNS, tested.chosen)]
+    parts += ["## Other images of the same recordings", table(tested.present(single), COLUMNS, tested.chosen)]
+    parts += ["## As the zero-shot paper prints it", table(tested.present([*BESIDE, *widest]), PRINTED, tested.printed)]
+    for which, name in NAMES.items():
+        if which != "test":
+            found = figures[which]
+            parts += [f"## The same settings on {name}", table(found.present(widest), APART_COLUMNS, found.apart)]
     parts.append(LEGEND)
     text = "\n\n".join(parts) + "\n"
     (folder / "comparison.md").write_text(f"# Comparison on simulated recordings\n\n{text}", encoding="utf-8")
-    (folder / "test_set.md").write_text(markdown(tested.comparison), encoding="utf-8")
-    chosen: dict[str, Any] = {f"{each.target:g}": dict(each.settings) for each in frozen}
-    (folder / "frozen.json").write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
-    for which, found in (("selection", selection), ("test", tested)):
+    (folder / "test_set.md").write_text(markdown(applied["test"].comparison), encoding="utf-8")
+    settings: dict[str, Any] = {f"{each.target:g}": dict(each.settings) for each in frozen}
+    (folder / "frozen.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    for which, found in (("selection", selection), ("test", applied["test"])):
         for name, comparison in (("alone", _alone(found.comparison)), ("after_looks", _after(found.comparison))):
             plot.save_figure(pictures.curves(comparison)[0], folder / f"curves_{which}_{name}.png", overwrite=True)
-    _pictures(tested, frozen, folder / "pictures.png")
+    for which, found in applied.items():
+        _pictures(found, frozen, folder / f"pictures_{which}.png")
     return text
 
 
@@ -109,12 +164,12 @@ def _after(comparison: Comparison) -> Comparison:
     return dataclasses.replace(comparison, sweeps=sweeps)
 
 
-def _pictures(tested: Set, frozen: Sequence[Frozen], path: Path) -> None:
-    """The first test image by every method at the widest R, each at its own maximum."""
+def _pictures(found: Set, frozen: Sequence[Frozen], path: Path) -> None:
+    """The first image of a set by every method at the widest R, each at its own maximum."""
     from matplotlib.figure import Figure
 
-    shown = tested.comparison.enhanced
-    labels = [label for label in ("identity", *frozen[-1].settings.values()) if label in shown]
+    shown = found.comparison.enhanced
+    labels = [label for label in (IDENTITY, *frozen[-1].settings.values()) if label in shown]
     columns = min(4, len(labels))
     n_rows = -(-len(labels) // columns)
     height = 0.6 + 2.7 * float(np.ptp(shown[labels[0]].grid.z) / np.ptp(shown[labels[0]].grid.x))
@@ -133,7 +188,8 @@ def _number(row: Row, name: str, how: str) -> str:
 
 def _against(row: Row) -> str:
     found = row.against_best.get("cnr_ratio")
-    if found is None:
-        return "-"
-    interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
-    return f"{found.value:.2f}{interval}"
+    return "-" if found is None else f"{found.value:.2f}{_interval(found)}"
+
+
+def _interval(found: Estimate | None) -> str:
+    return "" if found is None or found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"

@@ -1,12 +1,13 @@
 """Phantoms: anechoic cysts, inclusions, gradients with layers, and points; for selection and for test.
 
-The two sets share neither seeds nor values: every parameter is drawn from ranges that are disjoint between them.
+The two sets share neither seeds nor values: every parameter is drawn from ranges that are disjoint between them. Two
+more sets are of what no setting was chosen on: specular lines, and tissue behind a layer that aberrates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,10 +18,20 @@ from .regions import OUTER, apart, pair
 
 MM = 1e-3
 FAMILIES = ("cysts", "inclusions", "layers")
+APART = ("lines", "aberrated")
+"""Families that no setting is chosen on: each is a set by itself."""
 ANECHOIC_DB = -200.0
 POINT_DB = 36.0
 """Of point targets, over the scatterers of the speckle around them."""
+LINE_DB, LINE_STEP = 6.0, 20e-6
+"""Of the scatterers of a specular line, all in phase, and from one to the next [m]."""
+LINE_LENGTH, LINE_TILT = 4 * MM, np.radians(12)
+"""From end to end, and the most to either side."""
+ABERRATION, CORRELATION = 35e-9, 2.5 * MM
+"""RMS delay of the layer before the probe [s], once through, and over what length along the probe it changes [m]."""
 Span = tuple[float, float]
+Segment = tuple[float, float, float, float]
+"""From (x, z) to (x, z) [m]."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,12 @@ TEST = Ranges(
     step_db=((4.5, 7),),
     first_seed=2000,
 )
-SETS: Mapping[str, Ranges] = {"selection": SELECTION, "test": TEST}
+SETS: Mapping[str, Ranges] = {
+    "selection": SELECTION,
+    "test": TEST,
+    "lines": replace(TEST, first_seed=3000),
+    "aberrated": replace(TEST, first_seed=4000),
+}
 
 
 @dataclass(frozen=True)
@@ -82,8 +98,10 @@ class Size:
         return sum(self.depth) / 2
 
 
-FULL = Size(96, 9 * MM, (20 * MM, 38 * MM), 8 * MM, 10.0, {"selection": 3, "test": 8})
-QUICK = Size(64, 5 * MM, (16 * MM, 25 * MM), 4 * MM, 6.0, {"selection": 1, "test": 2}, circles=2)
+FULL = Size(96, 9 * MM, (20 * MM, 38 * MM), 8 * MM, 10.0, {"selection": 3, "test": 8, "lines": 4, "aberrated": 4})
+QUICK = Size(
+    64, 5 * MM, (16 * MM, 25 * MM), 4 * MM, 6.0, {"selection": 1, "test": 2, "lines": 1, "aberrated": 1}, circles=2
+)
 
 
 @dataclass(frozen=True)
@@ -113,9 +131,12 @@ class Scene:
     layer: tuple[float, float] | None = None
     """Depth [m], and the step [dB] of all that lies deeper."""
     points: tuple[tuple[float, float], ...] = ()
+    lines: tuple[Segment, ...] = ()
+    aberration: float = 0.0
+    """RMS delay [s]."""
 
     def level_db(self, x: np.ndarray, z: np.ndarray, middle: float) -> np.ndarray:
-        """Echo level of the tissue at places [m], without the points."""
+        """Echo level of the tissue at places [m], without points and lines."""
         level = (self.gradient_db[0] * x + self.gradient_db[1] * (z - middle)) / 10e-3
         if self.layer is not None:
             level = level + np.where(z > self.layer[0], self.layer[1], 0.0)
@@ -135,15 +156,26 @@ class Scene:
             seed=self.seed,
         )
         x, _, z = ground.positions.T
-        targets = np.array([(x, 0.0, z) for x, z in self.points]).reshape(-1, 3)
-        strong = np.full(len(targets), 10 ** (POINT_DB / 20))
+        points = np.array([(x, 0.0, z) for x, z in self.points]).reshape(-1, 3)
+        targets = np.concatenate([points, *(_along(line) for line in self.lines)])
+        strong = np.full(len(targets), 10 ** (LINE_DB / 20))
+        strong[: len(points)] = 10 ** (POINT_DB / 20)
         amplitudes = ground.amplitudes * 10 ** (self.level_db(x, z, size.middle) / 20)
         return ub.simulate.Phantom(
             positions=np.concatenate([ground.positions, targets]),
             amplitudes=np.concatenate([amplitudes, strong]),
-            truth=ub.Truth(points=targets),
+            truth=ub.Truth(points=points),
             title=self.name,
         )
+
+    def screen(self, places: np.ndarray) -> np.ndarray:
+        """Delay [s] that the layer before the probe adds at places along it [m], once through; no mean and no tilt."""
+        rng = np.random.default_rng([self.seed, 1])
+        distance = places[:, None] - places
+        covariance = np.exp(-((distance / CORRELATION) ** 2)) + 1e-9 * np.eye(len(places))
+        delay = np.linalg.cholesky(covariance) @ rng.standard_normal(len(places))
+        delay -= np.polyval(np.polyfit(places, delay, 1), places)
+        return self.aberration * delay / max(float(delay.std()), 1e-12)
 
     def regions(self, psf: float) -> dict[str, RegionPair]:
         """What is measured in it."""
@@ -163,9 +195,10 @@ def drawn(rng: np.random.Generator, spans: tuple[Span, ...]) -> float:
 def scenes(which: str, size: Size, psf: float) -> list[Scene]:
     """The phantoms of a set, family by family, without points."""
     ranges, count = SETS[which], size.per_family[which]
+    families = (which,) if which in APART else FAMILIES
     return [
         _scene(f"{which} {family} {index + 1}", family, ranges, size, ranges.first_seed + 100 * number + index, psf)
-        for number, family in enumerate(FAMILIES)
+        for number, family in enumerate(families)
         for index in range(count)
     ]
 
@@ -187,6 +220,7 @@ def _scene(name: str, family: str, ranges: Ranges, size: Size, seed: int, psf: f
         place = rng.uniform(size.depth[0] + 0.35 * np.ptp(size.depth), size.depth[0] + 0.65 * np.ptp(size.depth))
         layer = (float(place), float(rng.choice([-1, 1])) * drawn(rng, ranges.step_db))
     spans = tuple((low, min(high, size.largest)) for low, high in ranges.diameters if low < size.largest)
+    lines = _lines(rng, size) if family == "lines" else ()
     found: list[Circle] = []
     # Where one does not fit, another size is drawn: in the end there is at least one.
     for _ in range(1000):
@@ -198,10 +232,40 @@ def _scene(name: str, family: str, ranges: Ranges, size: Size, seed: int, psf: f
             continue
         circle = Circle(*(float(rng.uniform(*limit)) for limit in limits), radius, level)
         clear = layer is None or abs(circle.z - layer[0]) >= room
+        clear &= all(float(distance(line, np.array(circle.x), np.array(circle.z))) >= room for line in lines)
         if clear and all(apart(circle.place, other.place, psf) for other in found):
             found.append(circle)
         if len(found) == size.circles:
             break
     if not found:
         raise ValueError(f"{name}: no circle fits into the image")
-    return Scene(name, family, seed, tuple(found), gradient, layer)
+    aberration = ABERRATION if family == "aberrated" else 0.0
+    return Scene(name, family, seed, tuple(found), gradient, layer, lines=lines, aberration=aberration)
+
+
+def distance(line: Segment, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Of places from a segment [m]."""
+    start, along = np.array(line[:2]), np.array(line[2:]) - np.array(line[:2])
+    part = np.clip(((x - start[0]) * along[0] + (z - start[1]) * along[1]) / (along @ along), 0, 1)
+    return np.hypot(x - start[0] - part * along[0], z - start[1] - part * along[1])
+
+
+def _along(line: Segment) -> np.ndarray:
+    """Places of a line's scatterers."""
+    count = round(float(np.hypot(line[2] - line[0], line[3] - line[1])) / LINE_STEP) + 1
+    x, z = (np.linspace(line[axis], line[axis + 2], count) for axis in (0, 1))
+    return np.stack([x, np.zeros(count), z], axis=1)
+
+
+def _lines(rng: np.random.Generator, size: Size) -> tuple[Segment, ...]:
+    """Two lines, one in the upper half and one in the lower, nearly level."""
+    found: list[Segment] = []
+    for part in (0.25, 0.75):
+        tilt = rng.uniform(-LINE_TILT, LINE_TILT)
+        along = LINE_LENGTH / 2 * np.array([np.cos(tilt), np.sin(tilt)])
+        reach = size.half_width - LINE_LENGTH / 2
+        center = np.array(
+            [rng.uniform(-reach, reach), size.depth[0] + (part + rng.uniform(-0.1, 0.1)) * np.ptp(size.depth)]
+        )
+        found.append((*map(float, center - along), *map(float, center + along)))  # pyright: ignore[reportArgumentType]
+    return tuple(found)

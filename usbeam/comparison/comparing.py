@@ -126,7 +126,6 @@ def compare(
     first, done, total = next(iter(images)), 0, len(images) * len(settings)
     results: dict[str, dict[str, Result]] = {name: {} for name in images}
     enhanced: dict[str, Image] = {}
-    clock = _Clock()
     for name, image in images.items():
         for setting in settings:
             key = kept.key(*common, prints[name], setting.method, dict(setting.parameters))
@@ -135,7 +134,7 @@ def compare(
             if result is None or (name == first and shown is None):
                 advance = _part(progress, done, total)
                 try:
-                    shown, seconds, compiled = clock.timed(image, setting, dynamic_range, advance)
+                    shown, seconds, compiled = _CLOCK.timed(image, setting, dynamic_range, advance)
                     found = evaluate(shown, pairs, original=image, reference=reference, dynamic_range=dynamic_range)
                 except UsbeamError as error:
                     error.path = error.path or name
@@ -195,7 +194,7 @@ def check(
 
 
 class _Clock:
-    """Times methods; the first run of each is repeated, if that does not take too long."""
+    """Times methods; the first run of each in a process is repeated, if that does not take too long."""
 
     def __init__(self) -> None:
         self.warm: set[str] = set()
@@ -210,6 +209,9 @@ class _Clock:
         if cold and seconds <= REPEAT:
             return *_timed(image, setting, dynamic_range, None), False
         return found, seconds, cold
+
+
+_CLOCK = _Clock()
 
 
 def _timed(

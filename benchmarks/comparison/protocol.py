@@ -74,8 +74,8 @@ class Set:
     scenes: Sequence[Scene]
     comparison: Comparison
     others: Mapping[str, Mapping[str, float]]
-    """Label -> ``level_error_db``, ``line_level_db`` (of `images`), ``cnr_eq2`` and ``speckle_snr`` (of `usbeam.metrics`,
-    on the `decompressed` image) -> mean over the images."""
+    """Label -> ``level_error_db`` and ``line_level_db`` (of `images`), ``cnr_eq2``, and ``speckle_snr`` of the
+    `decompressed` image -> mean over the images."""
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,13 @@ APART_COLUMNS = ("R", "CNR", "gCNR", "CNR over blur", "level error", "line level
 LEGEND = """\
 method: chosen on the selection set as that of the highest CNR whose mean R is no larger than aimed at. R: edge width
 over that of the plain image, geometric mean over images. CNR, gCNR, difference of levels [dB, magnitude], speckle SNR
-of the surroundings, displayed levels being decompressed: means over circles, then over images, with the 95 % bootstrap interval of the CNR. FWHM: apparent
-lateral width of points [mm], mean. Level error: RMS against the true echo level [dB], mean over images. CNR over blur:
-ratio to the CNR that the better of a Gaussian and a median filter of the plain image reaches at the same R, image by
-image; - where they do not reach. s: seconds of the filter for one image, beamforming not counted, median of three runs.
-eq. 2: the CNR as the zero-shot paper prints it, with the square root of the sum of standard deviations, magnitude; it
-depends on the range of grey levels. Line level: how far specular lines stand out of what surrounds them [dB]."""
+of the surroundings, displayed levels being decompressed: means over circles, then over images, with the 95 % bootstrap
+interval of the CNR. FWHM: apparent lateral width of points [mm], mean. Level error: RMS against the true echo level
+[dB], mean over images. CNR over blur: ratio to the CNR that the better of a Gaussian and a median filter of the plain
+image reaches at the same R, image by image; - where they do not reach. s: seconds of the filter for one image,
+beamforming not counted, median of three runs. eq. 2: the CNR as the zero-shot paper prints it, with the square root of
+the sum of standard deviations, magnitude; it depends on the range of grey levels. Line level: how far specular lines
+stand out of what surrounds them [dB]."""
 NAMES = {"test": "cysts, inclusions, layers", "lines": "specular lines", "aberrated": "an aberrating layer"}
 
 

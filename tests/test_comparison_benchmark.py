@@ -107,6 +107,8 @@ def test_every_curve_is_one_that_can_be_run() -> None:
     for quick in (False, True):
         texts = protocol.curves(quick)
         assert all(len(sweep.settings) > 1 for sweep in sweeps(texts) if sweep.method != IDENTITY)
+    sweeps(real.SETTINGS)
+    assert {"original", *images.LOOKS}.isdisjoint(real.SHOWN)
     assert protocol.curves(True, ["wavelet", "srad"]) == ["wavelet", f"srad:{protocol.QUICK_CURVES['srad']}"]
     slow = sweeps(["self2self:n_steps=1;block=0mm,0.2mm"])
     after = protocol._wanted(slow, "3 looks of 1/2", lambda label: True)
@@ -187,8 +189,11 @@ def test_real_recordings_that_are_not_there_are_said(tmp_path) -> None:
 
 
 @pytest.mark.real_data
-def test_looks_widen_real_pins(real_data) -> None:
-    found = real.widths("water pins", real_data, ["gaussian:sigma=0.1mm", "median:size=0.3mm"])
+def test_looks_widen_real_pins(real_data, tmp_path) -> None:
+    made = real.enhanced("water pins", real_data, ["gaussian:sigma=0.1mm", "median:size=0.3mm"])
+    real.pictured(made, tmp_path / "pins.png")
+    assert (tmp_path / "pins.png").stat().st_size > 10_000
+    found = real.widths("water pins", made)
     assert set(found) == {"original", *images.LOOKS, "gaussian:sigma=0.1mm", "median:size=0.3mm"}
     for pin, width in enumerate(found["original"]):
         assert found["3 looks of 2/3"][pin] > 1.1 * width

@@ -32,7 +32,7 @@ def main() -> None:
         print(text, file=sys.stderr, flush=True)
 
     if options.real is not None:
-        print(real.report(options.real, texts, folder, say))
+        print(real.report(options.real, options.methods or real.SETTINGS, folder, say))
         say(f"written to {folder}")
         return
     protocol = Protocol(size, texts, folder / "kept", say)

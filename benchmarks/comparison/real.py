@@ -1,9 +1,10 @@
 """The methods on real recordings that have something to measure: a disk with an edge, and points.
 
-Nothing is chosen here, and there is one image of each kind: every setting is shown, with no interval and no test. The
-disk (one plane wave, which has no looks) is compared as the simulated images are, but its border lies under side lobes
-and is wide to begin with, so that R says little there. Of fibres, pins and a notch the apparent lateral width is given.
-The recordings are those that the tests read; their places were confirmed by beamforming.
+Nothing is chosen here, and there is one image of each kind: a few settings of each method, light to strong, with no
+interval and no test. The disk (one plane wave, which has no looks) is compared as the simulated images are, but its
+border lies under side lobes and is wide to begin with, so that R says little there. Of fibres, pins and a notch the
+apparent lateral width is given. The recordings are those that the tests read; their places were confirmed by
+beamforming.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import usbeam as ub
 from usbeam.comparison import compare
 from usbeam.comparison.markdown import markdown
-from usbeam.comparison.methods import sweeps
+from usbeam.comparison.methods import IDENTITY, sweeps
 from usbeam.io.convert import read
 from usbeam.measure.roi import Annulus, Circle, RegionPair
 from usbeam.show import comparison as pictures
@@ -25,6 +26,25 @@ from usbeam.show import plot
 from .images import LOOKS, MADE, ORIGINAL, made
 from .protocol import apparent_width
 
+SETTINGS = (
+    "gaussian:sigma=0.1mm,0.2mm,0.4mm,0.8mm",
+    "median:size=0.3mm,0.6mm,1mm",
+    "bilateral:sigma_color=0.1,0.3",
+    "nlm:strength=0.08,0.2",
+    "wavelet:sigma=0.1,0.25",
+    "srad:n_iterations=40,150",
+    "obnlm:strength=0.7,1.6",
+    "nllr:strength=1.2",
+    "self2self:n_steps=500;n_predictions=16",
+)
+SHOWN = (
+    "gaussian:sigma=0.2mm",
+    "median:size=0.6mm",
+    "srad:n_iterations=150",
+    "obnlm:strength=1.6",
+    "nllr:strength=1.2",
+)
+"""Settings in the pictures of points, beside the original and compounds, where they are among those asked for."""
 MAPPINGS = Path(__file__).parents[2] / "data_specs" / "mappings"
 MM = 1e-3
 
@@ -88,8 +108,8 @@ def disk(folder: Path, texts: Sequence[str], out: Path) -> str:
     return markdown(found).replace("# ", "## ")
 
 
-def widths(name: str, folder: Path, texts: Sequence[str]) -> dict[str, list[float | None]]:
-    """Apparent lateral widths [m] of a recording's points: label -> one for each point, None where none is seen."""
+def enhanced(name: str, folder: Path, texts: Sequence[str]) -> dict[str, ub.Image]:
+    """A recording's image in every setting, its compounds, and the original first."""
     recording = POINTS[name].read(folder)
     plain = POINTS[name].image(recording, MADE[ORIGINAL])
     images = {ORIGINAL: plain}
@@ -97,11 +117,26 @@ def widths(name: str, folder: Path, texts: Sequence[str]) -> dict[str, list[floa
     for sweep in sweeps(texts):
         for setting in sweep.settings:
             images[setting.label] = ub.enhance(plain, setting.method, **setting.parameters)
-    return {
-        label: [apparent_width(image, place) for place in POINTS[name].points]
-        for label, image in images.items()
-        if label != "identity"
-    }
+    return {label: image for label, image in images.items() if label != IDENTITY}
+
+
+def widths(name: str, images: Mapping[str, ub.Image]) -> dict[str, list[float | None]]:
+    """Apparent lateral widths [m] of a recording's points: label -> one for each point, None where none is seen."""
+    return {label: [apparent_width(image, place) for place in POINTS[name].points] for label, image in images.items()}
+
+
+def pictured(images: Mapping[str, ub.Image], path: Path) -> None:
+    """Original, compounds and some settings side by side."""
+    from matplotlib.figure import Figure
+
+    shown = {label: images[label] for label in (ORIGINAL, *LOOKS, *SHOWN) if label in images}
+    columns = -(-len(shown) // 2)
+    figure = Figure(figsize=(3.4 * columns, 6.4), layout="constrained")
+    for index, (label, image) in enumerate(shown.items()):
+        ax = figure.add_subplot(2, columns, index + 1)
+        plot.bmode(image, ax=ax)
+        ax.set_title(label, fontsize=8)
+    figure.savefig(path, dpi=100)
 
 
 def report(folder: Path, texts: Sequence[str], out: Path, say: Callable[[str], None]) -> str:
@@ -117,7 +152,9 @@ def report(folder: Path, texts: Sequence[str], out: Path, say: Callable[[str], N
     for name in POINTS:
         if name in there:
             say(name)
-            found[name] = widths(name, folder, texts)
+            images = enhanced(name, folder, texts)
+            found[name] = widths(name, images)
+            pictured(images, out / f"real_{name.replace(' ', '_')}.png")
     if found:
         labels = next(iter(found.values()))
         lines = ["| method | " + " | ".join(f"{name} [mm]" for name in found) + " |", "|---" * (len(found) + 1) + "|"]

@@ -237,20 +237,23 @@ def pairs(path: Path) -> None:
         "hq": rng.random((3, 5, 4), np.float32),
         "x": np.arange(4) * 1e-3,
         "z": np.arange(1, 6) * 1e-3,
-        "lq_weights": np.eye(3, 8),
-        "hq_weights": np.ones((3, 8)),
+        "lq_transmits": np.eye(3, 8, dtype=np.float32),
+        "hq_transmits": np.ones((3, 8), np.float32),
         "overlap": np.ones(3),
-        "source/index": np.zeros(3, np.int64),
-        "source/frame": np.arange(3),
+        "correlation": np.full(3, 0.6),
+        "recording": np.zeros(3, np.int64),
+        "frame": np.arange(3),
+        "source/speckle_cell": np.full((1, 2), 2e-3),
     }
-    units = {"x": "m", "z": "m"}
+    units = {"x": "m", "z": "m", "source/speckle_cell": "m"}
     with h5py.File(path, "w") as file:
         for name, array in arrays.items():
             file.create_dataset(name, data=array).attrs["units"] = units.get(name, "1")
-        file["source/file"] = np.array([b"a.h5"])
-        file["source/sha256"] = np.array([b"0" * 64])
+        for name, text in {"file": b"a.h5", "sha256": b"0" * 64, "settings": b"{}"}.items():
+            file[f"source/{name}"] = np.array([text])
         file.attrs.update(
             {"format": "usbeam-pairs", "format_version": "1.0", "dynamic_range_db": 60.0, "settings": "{}"}
+            | {"strategy": "paper", "seed": 0.0, "normalisation": "maximum", "complete": True}
         )
 
 

@@ -44,7 +44,7 @@ CURVES = {
     "srad": "n_iterations=10,20,40,70,100,150,250,400",
     "obnlm": "strength=0.4,0.55,0.7,0.9,1.2,1.6,2.2",
     "nllr": "strength=0.6,1.2,2.5",
-    "self2self": "n_steps=500;n_predictions=16;block=0mm,0.2mm",
+    "self2self": "n_steps=300;n_predictions=8;block=0mm,0.2mm",
 }
 """Method -> the parameter that trades smoothness for sharpness, and its settings."""
 ALONE = ("bilateral", "nllr", "self2self")

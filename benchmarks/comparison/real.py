@@ -35,7 +35,7 @@ SETTINGS = (
     "srad:n_iterations=40,150",
     "obnlm:strength=0.7,1.6",
     "nllr:strength=1.2",
-    "self2self:n_steps=500;n_predictions=16",
+    "self2self:n_steps=300;n_predictions=8",
 )
 SHOWN = (
     "gaussian:sigma=0.2mm",

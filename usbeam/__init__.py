@@ -27,7 +27,9 @@ _HOMES = {
     "UsbeamError": "usbeam.errors",
     "Plan": "usbeam.beamforming.plan",
     "beamform": "usbeam.beamforming.plan",
+    "Angular": "usbeam.beamforming.angular",
     "Looks": "usbeam.beamforming.looks",
+    "ObliqueLooks": "usbeam.beamforming.looks",
     "compound": "usbeam.beamforming.looks",
     "load": "usbeam.io",
     "load_image": "usbeam.io",
@@ -51,7 +53,9 @@ if TYPE_CHECKING:
     from usbeam.acquisition import Acquisition as Acquisition
     from usbeam.acquisition import Truth as Truth
     from usbeam.beamforming import subsets as subsets
+    from usbeam.beamforming.angular import Angular as Angular
     from usbeam.beamforming.looks import Looks as Looks
+    from usbeam.beamforming.looks import ObliqueLooks as ObliqueLooks
     from usbeam.beamforming.looks import compound as compound
     from usbeam.beamforming.plan import Plan as Plan
     from usbeam.beamforming.plan import beamform as beamform

@@ -3,15 +3,22 @@
 Speckle is the interference of scatterers within one resolution cell. Two images of the same tissue have independent
 speckle where they use disjoint parts of *two-way k-space*, the sums of transmit and receive wave vectors. Disjoint sets
 of elements are not enough: fired by the left half and heard by the right sums to the same wave vectors as the reverse.
-A look here is transmitted *and* received by one side: of N groups of neighbouring transmits and N groups of
+Two kinds of looks heed that.
+
+*Groups* (`Looks`) are transmitted *and* received by one side: of N groups of neighbouring transmits and N groups of
 neighbouring elements, both counted from -x to +x, look i takes group i of each. Wave vectors of different looks then
 meet at the rims of their groups only.
 
+*Oblique* looks (`ObliqueLooks`) come from all traces: lines at several angles through the centre of k-space cut the
+image in two sides each (`usbeam.beamforming.oblique`). The sides of one line have nothing in common; looks of different
+lines overlap, so that N of them count as fewer, but each is a half and not an N-th of k-space, and keeps more of the
+resolution.
+
 The looks' envelopes are averaged, not their intensities: the mean of N independent Rayleigh envelopes has the same
 mean as one and 1 / sqrt(N) of its deviation, so that the speckle SNR is 1.91 sqrt(N) and mean levels do not depend on
-N, neither of speckle nor of points. The price is resolution: a look has 1 / N of the aperture on both legs, and its
-spot is N times as wide. Towards the rims of a group its wave vectors are few, so that groups may overlap by half and
-still have speckle of their own: 2 N - 1 looks with spots of the same width.
+N, neither of speckle nor of points. The price is resolution: a look of N groups has 1 / N of the aperture on both legs,
+and its spot is N times as wide. Towards the rims of a group its wave vectors are few, so that groups may overlap by
+half and still have speckle of their own: 2 N - 1 looks with spots of the same width.
 
 References
 ----------
@@ -33,15 +40,20 @@ import numpy.typing as npt
 
 from usbeam.acquisition import Acquisition
 from usbeam.beamforming import subsets
+from usbeam.beamforming.angular import Angular
+from usbeam.beamforming.groups import checked_share, grouped, refuse_many, sides
+from usbeam.beamforming.oblique import refuse_depths
 from usbeam.beamforming.plan import DEFAULT_BUDGET, Plan
 from usbeam.beamforming.requests import checked_receive_weights
 from usbeam.checks import Floats
-from usbeam.errors import ConfigError, GeometryError, MeasurementError
+from usbeam.errors import ConfigError, MeasurementError
 from usbeam.grid import Grid
 from usbeam.image import Image
 
+KINDS = ("groups", "oblique")
 MEAN_OF = "envelope"
 """What `mean_envelope` averages, as the settings of its images say."""
+_MOST_LOOKS = 360
 
 
 class Looks:
@@ -111,9 +123,9 @@ class Looks:
         fired = subsets.all(acquisition) if transmits is None else subsets.check(transmits, acquisition)
         heard = checked_receive_weights(receive_weights, acquisition)
         heard[~np.isin(np.arange(len(heard)), acquisition.receivers)] = 0  # these recorded nothing
-        _refuse_many(n_looks, {"transmits": len(fired.nonzero()[0]), "elements": len(heard.nonzero()[0])})
-        part = _checked_share(share, n_looks)
-        sides = _sides(acquisition) if n_looks > 1 else np.zeros(acquisition.n_tx)
+        refuse_many(n_looks, {"transmits": len(fired.nonzero()[0]), "elements": len(heard.nonzero()[0])})
+        part = checked_share(share, n_looks)
+        places = sides(acquisition) if n_looks > 1 else np.zeros(acquisition.n_tx)
         self.plans = tuple(
             Plan(
                 acquisition,
@@ -124,8 +136,8 @@ class Looks:
                 **options,
             )
             for transmit, receive in zip(
-                _grouped(fired, sides, n_looks, part),
-                _grouped(heard, acquisition.probe.element_positions[:, 0], n_looks, part),
+                grouped(fired, places, n_looks, part),
+                grouped(heard, acquisition.probe.element_positions[:, 0], n_looks, part),
                 strict=True,
             )
         )
@@ -145,10 +157,84 @@ class Looks:
         return mean_envelope(self(samples))
 
 
+class ObliqueLooks:
+    """Several views of one recording from the sides of lines through its k-space: geometry once, then any frames.
+
+    Parameters
+    ----------
+    acquisition, grid
+        As `usbeam.Angular` takes them. The step in depth must resolve the pulse's band; that of
+        `usbeam.beamforming.requests.default_grid` does.
+    n_looks
+        Two for each line; the lines' angles are 0, 1, 2, ... times 2 pi / n_looks.
+    **options
+        Any other parameter of `usbeam.Angular`.
+
+    Attributes
+    ----------
+    angular : Angular
+        What makes the components that all looks share.
+    angles : (n_looks / 2,)
+        Of the lines [rad].
+
+    Raises
+    ------
+    ConfigError
+        For a number of looks that is not even.
+    GeometryError
+        For depths that `usbeam.beamforming.angular.AngularImages.looks` refuses. And what `usbeam.Angular` refuses.
+
+    Examples
+    --------
+    >>> import numpy as np, usbeam as ub
+    >>> probe = ub.Probe.linear(16, 0.3e-3, 5e6, bandwidth=0.6)
+    >>> phantom = ub.simulate.phantoms.speckle(probe, x=(-2e-3, 2e-3), z=(6e-3, 10e-3), density=2)
+    >>> recording = ub.simulate.record(
+    ...     phantom, probe, ub.Transmits.elements(probe), sampling_frequency=20e6, depth=(6e-3, 10e-3))
+    >>> grid = ub.Grid.spaced(x=(-1e-3, 1e-3), z=(7e-3, 9e-3), spacing=0.1e-3)
+    >>> views = ub.ObliqueLooks(recording, grid, n_looks=4)(recording.frame(0))
+    >>> [(round(view.settings["look"]["angle"], 2), view.settings["look"]["side"]) for view in views]
+    [(0.0, -1), (0.0, 1), (1.57, -1), (1.57, 1)]
+    """
+
+    def __init__(self, acquisition: Acquisition, grid: Grid | None = None, *, n_looks: int = 8, **options: Any) -> None:
+        if n_looks not in range(2, _MOST_LOOKS + 1, 2):
+            raise ConfigError(
+                f"cannot make {n_looks} oblique looks",
+                location="n_looks",
+                expected=f"an even number, 2..{_MOST_LOOKS}",
+                found=n_looks,
+                hint="each line has two sides",
+            )
+        self.angular = Angular(acquisition, grid, **options)
+        refuse_depths(self.angular.grid, self.angular.settings)
+        self.angles = np.linspace(0, np.pi, n_looks // 2, endpoint=False)
+
+    def __call__(self, samples: npt.ArrayLike) -> list[Image]:
+        """The looks of one frame ``(n_tx, n_rx, n_samples)``: complex images, as `AngularImages.looks` orders them.
+
+        Raises
+        ------
+        BadField, MeasurementError
+            As `Angular` and `AngularImages.looks` do.
+        """
+        return self.angular(samples).looks(self.angles)
+
+    def compound(self, samples: npt.ArrayLike) -> Image:
+        """The mean envelope of the looks of one frame; state envelope."""
+        return mean_envelope(self(samples))
+
+
 def compound(
-    acquisition: Acquisition, grid: Grid | None = None, *, n_looks: int, frame: int = 0, **options: Any
+    acquisition: Acquisition,
+    grid: Grid | None = None,
+    *,
+    n_looks: int,
+    kind: str = "groups",
+    frame: int = 0,
+    **options: Any,
 ) -> Image:
-    """Image one frame with spatial compounding: the mean envelope of looks from several sides.
+    """Image one frame with spatial compounding: the mean envelope of several looks.
 
     Parameters
     ----------
@@ -157,24 +243,28 @@ def compound(
     grid
         Image points, as for `Plan`.
     n_looks
-        How many; 1 gives the plain image's envelope.
+        How many; one of kind groups gives the plain image's envelope.
+    kind
+        ``groups`` for `Looks`, each from one side, or ``oblique`` for `ObliqueLooks`.
     frame
         Which frame.
     **options
-        Any other parameter of `Looks` and `Plan`.
+        Any other parameter of `Looks` and `Plan`, or of `ObliqueLooks` and `usbeam.Angular`.
 
     Returns
     -------
     Image
-        State envelope. Its settings have ``looks``: how many there are, what is averaged, and each look's transmits and
-        elements.
+        State envelope. Its settings have ``looks``: how many there are, what is averaged, and how each was made.
 
     Raises
     ------
     ConfigError, GeometryError
-        As `Looks`.
+        For an unknown kind, and as `Looks` or `ObliqueLooks`.
     """
-    return Looks(acquisition, grid, n_looks=n_looks, **options).compound(acquisition.frame(frame))
+    if kind not in KINDS:
+        raise ConfigError("unknown kind of looks", location="kind", expected=", ".join(KINDS), found=kind)
+    views = Looks if kind == "groups" else ObliqueLooks
+    return views(acquisition, grid, n_looks=n_looks, **options).compound(acquisition.frame(frame))
 
 
 def mean_envelope(looks: Sequence[Image]) -> Image:
@@ -183,7 +273,7 @@ def mean_envelope(looks: Sequence[Image]) -> Image:
     Parameters
     ----------
     looks
-        Complex images or envelopes on one grid, made by plans.
+        Complex images or envelopes on one grid, made by plans, or all by `ObliqueLooks`.
 
     Raises
     ------
@@ -192,7 +282,7 @@ def mean_envelope(looks: Sequence[Image]) -> Image:
     """
     envelopes = _envelopes(looks)
     rows = {name: np.array([look.settings[name] for look in looks]) for name in ("transmit_weights", "receive_weights")}
-    how = {
+    how: dict[str, Any] = {
         "n_looks": len(looks),
         "mean_of": MEAN_OF,
         "transmits": [np.flatnonzero(row).tolist() for row in rows["transmit_weights"]],
@@ -200,6 +290,9 @@ def mean_envelope(looks: Sequence[Image]) -> Image:
     }
     weights = {name: row.max(axis=0).tolist() for name, row in rows.items()}
     settings = {**looks[0].settings, **weights, "looks": how}
+    if "look" in settings:
+        del settings["look"]
+        how["oblique"] = [dict(look.settings["look"]) for look in looks]
     return dataclasses.replace(
         looks[0], data=envelopes.mean(axis=0, dtype=np.float32), state="envelope", settings=settings
     )
@@ -257,62 +350,6 @@ def effective_looks(looks: Sequence[Image], inside: npt.NDArray[np.bool_] | None
     """
     mean = _pixels(looks, inside).mean(axis=1)
     return float(mean.sum() ** 2 / (mean @ speckle_correlation(looks, inside) @ mean))
-
-
-def _sides(acquisition: Acquisition) -> Floats:
-    """``(n_tx,)``: a number for each transmit that rises with the side that it comes from, -x to +x."""
-    transmits = acquisition.transmits
-    kinds = set(transmits.kind)
-    if kinds == {"element"}:
-        return acquisition.probe.element_positions[transmits.element_index, 0]
-    if kinds == {"plane"} and transmits.direction is not None:
-        return -transmits.direction[:, 0]  # a wave that runs toward +x comes from -x
-    if kinds == {"diverging"} and transmits.focus is not None:
-        return transmits.focus[:, 0]
-    raise GeometryError(
-        "the transmits do not come from different sides",
-        path=acquisition.path,
-        location="transmit/kind",
-        expected="all of kind element, all plane or all diverging",
-        found=", ".join(sorted(kinds)),
-        hint="one look of everything is the plain image",
-    )
-
-
-def _checked_share(share: float | None, n_looks: int) -> float:
-    if share is not None and not 1 / n_looks - 1e-9 <= share <= 1:
-        raise ConfigError(
-            "not a share", location="share", expected=f"1 / n_looks = {1 / n_looks:.3g} to 1", found=share
-        )
-    return 1 / n_looks if share is None else share
-
-
-def _grouped(
-    weights: npt.NDArray[np.float32], place: Floats, count: int, share: float
-) -> list[npt.NDArray[np.float32]]:
-    """The weights of each of `count` groups of neighbours, from the lowest place to the highest."""
-    used = np.flatnonzero(weights)
-    order = used[np.argsort(place[used], kind="stable")]
-    first = np.linspace(0, (1 - share) * len(order), count)
-    groups: list[npt.NDArray[np.float32]] = []
-    for start, stop in np.stack([first, first + share * len(order)], axis=1).round().astype(int):
-        members = order[start:stop]
-        group = np.zeros_like(weights)
-        group[members] = weights[members]
-        groups.append(group)
-    return groups
-
-
-def _refuse_many(n_looks: int, there: dict[str, int]) -> None:
-    for name, count in there.items():
-        if n_looks not in range(1, count + 1):
-            raise ConfigError(
-                f"cannot make {n_looks} looks of {count} {name}",
-                location="n_looks",
-                expected=f"1..{min(there.values())}",
-                found=n_looks,
-                hint="every look has transmits and elements of its own",
-            )
 
 
 def _envelopes(looks: Sequence[Image]) -> npt.NDArray[np.float32]:

@@ -34,7 +34,8 @@ def beamform(
         typer.Option(help="all | first:N | last:N | every:N | center:N | ends:N | index:0,31 | random:N@SEED."),
     ] = "all",
     looks: Annotated[
-        int | None, typer.Option(help="Spatial compounding: the mean envelope of so many looks from one side each.")
+        str | None,
+        typer.Option(help="Spatial compounding: the mean envelope of 3 looks from one side each, or of oblique:8."),
     ] = None,
     x: Annotated[str | None, typer.Option(help="Lateral range, -20mm:20mm.")] = None,
     z: Annotated[str | None, typer.Option(help="Depth range, 5mm:45mm.")] = None,
@@ -123,7 +124,7 @@ def beamform(
 
 
 def _beamformer(
-    acquisition: Acquisition, grid: Grid, looks: int | None, options: dict[str, Any]
+    acquisition: Acquisition, grid: Grid, looks: str | None, options: dict[str, Any]
 ) -> tuple[Callable[[Any], Image], str]:
     """What makes the image of a frame's samples, and on which device."""
     import usbeam as ub
@@ -131,8 +132,43 @@ def _beamformer(
     if looks is None:
         plan = ub.Plan(acquisition, grid, **options)
         return lambda samples: plan(samples)[0], plan.device
-    views = ub.Looks(acquisition, grid, n_looks=looks, **options)
+    kind, n_looks = _looks(looks)
+    if kind == "oblique":
+        oblique = ub.ObliqueLooks(acquisition, grid, n_looks=n_looks, **_angular(options))
+        return oblique.compound, oblique.angular.device
+    views = ub.Looks(acquisition, grid, n_looks=n_looks, **options)
     return views.compound, views.plans[0].device
+
+
+def _looks(text: str) -> tuple[str, int]:
+    """Kind and number of ``3``, ``groups:3`` or ``oblique:8``."""
+    from usbeam.beamforming.looks import KINDS
+    from usbeam.errors import ConfigError
+
+    kind, colon, count = text.rpartition(":")
+    if (colon and kind not in KINDS) or not count.isdecimal():
+        raise ConfigError(f"cannot read {text!r} as looks", location="--looks", expected="3 or oblique:8")
+    return kind or "groups", int(count)
+
+
+def _angular(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a plan as angular components take them; an f-number limits both legs."""
+    from usbeam.beamforming.apodization import acceptance
+    from usbeam.errors import ConfigError
+
+    shared = ("transmits", "interpolation", "upsampling", "sound_speed", "device")
+    kept = {name: options[name] for name in shared}
+    if options["f_number"] is not None:
+        kept["max_sine"] = acceptance(options["f_number"]).max_sine
+    for name, value in options.items():
+        if name not in (*shared, "f_number") and value not in (None, "das"):
+            raise ConfigError(
+                "oblique looks have no such option",
+                location=f"--{name.replace('_', '-')}",
+                found=value,
+                hint="leave it out, or take looks of groups (--looks 3)",
+            )
+    return kept
 
 
 def _image_frames(

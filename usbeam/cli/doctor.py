@@ -44,6 +44,8 @@ def warmup(as_json: Json = False) -> None:
     )
     for each in (recording, plane):
         ub.Plan(each, grid, method="fourier")(each.frame(0))
+        for interpolation in ("nearest", "linear", "cubic"):
+            ub.Angular(each, grid, interpolation=interpolation)(each.frame(0))
     image = ub.beamform(recording, ub.Grid.linear(x=(-1e-3, 1e-3), z=(2e-3, 6e-3), shape=(32, 32)))
     for method in ("srad", "obnlm", "nllr"):
         ub.enhance(image, method)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from usbeam.errors import CheckpointError, FileAccessError
 from usbeam.io.atomic import atomic_write
 
 _KEY = "usbeam"
+_ERRNO = re.compile(r"os error (\d+)")
+"""How safetensors says what the system said."""
 
 
 def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -28,7 +31,11 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], facts: Map
     """
     with atomic_write(path, overwrite=True) as temporary:
         whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-        save_file(whole, temporary, metadata={_KEY: json.dumps(facts)})
+        try:
+            save_file(whole, temporary, metadata={_KEY: json.dumps(facts)})
+        except safetensors.SafetensorError as error:
+            number = _ERRNO.search(str(error))
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error)) from error
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:

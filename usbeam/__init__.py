@@ -33,6 +33,9 @@ _HOMES = {
     "compound": "usbeam.beamforming.looks",
     "load": "usbeam.io",
     "load_image": "usbeam.io",
+    "load_pairs": "usbeam.io.pairs_file",
+    "make_pairs": "usbeam.pairs",
+    "diagnose": "usbeam.diagnosis",
     "open_variables": "usbeam.io.convert.matlab",
     "save": "usbeam.io",
     "convert": "usbeam.io.convert",
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     from usbeam.beamforming.plan import Plan as Plan
     from usbeam.beamforming.plan import beamform as beamform
     from usbeam.comparison import compare as compare
+    from usbeam.diagnosis import diagnose as diagnose
     from usbeam.enhancers import enhance as enhance
     from usbeam.errors import UsbeamError as UsbeamError
     from usbeam.grid import Grid as Grid
@@ -70,9 +74,11 @@ if TYPE_CHECKING:
     from usbeam.io import validate as validate
     from usbeam.io.convert import convert as convert
     from usbeam.io.convert.matlab import open_variables as open_variables
+    from usbeam.io.pairs_file import load_pairs as load_pairs
     from usbeam.measure import metrics as metrics
     from usbeam.measure import psf as psf
     from usbeam.measure import roi as roi
+    from usbeam.pairs import make_pairs as make_pairs
     from usbeam.probe import Probe as Probe
     from usbeam.show import plot as plot
     from usbeam.transmits import Transmits as Transmits

@@ -73,14 +73,14 @@ def beamform(
     start = time.perf_counter()
     _check_outputs({"--output": output, "--png": png, "--bare-png": bare_png}, dynamic_range)
     acquisition = io.load(file, on_nonfinite=on_nonfinite, max_gb=max_gb)
-    indices = _frames(frames, acquisition)
+    indices = read_frames(frames, acquisition)
     outputs = {index: _numbered((output, png, bare_png), index, len(indices)) for index in indices}
     for paths in outputs.values():
         for path in paths:
             if path is not None:
                 check_output(path, overwrite=settings.overwrite)
     loaded = time.perf_counter()
-    grid = _grid(acquisition, x, z, shape, spacing)
+    grid = read_grid(acquisition, x, z, shape, spacing)
     options: dict[str, Any] = {
         "method": method,
         "transmits": ub.subsets.parse(transmits, acquisition),
@@ -219,7 +219,7 @@ def _write(image: Any, paths: Outputs, dynamic_range: float) -> None:
     image.save(output, overwrite=settings.overwrite)
 
 
-def _frames(text: str, acquisition: Acquisition) -> list[int]:
+def read_frames(text: str, acquisition: Acquisition) -> list[int]:
     """Frame indices of ``3`` or ``0:10``."""
     from usbeam.errors import ConfigError
 
@@ -243,7 +243,7 @@ def _numbered(paths: tuple[Path | None, ...], index: int, count: int) -> Outputs
     return output, png, bare
 
 
-def _grid(acquisition: Acquisition, x: str | None, z: str | None, shape: str | None, spacing: str | None) -> Grid:
+def read_grid(acquisition: Acquisition, x: str | None, z: str | None, shape: str | None, spacing: str | None) -> Grid:
     """The grid of the options; what is not given comes from the recording."""
     from usbeam.beamforming.requests import default_grid
     from usbeam.errors import ConfigError

@@ -24,6 +24,7 @@ from usbeam.cli.doctor import doctor, warmup
 from usbeam.cli.enhance import enhance
 from usbeam.cli.evaluate import evaluate
 from usbeam.cli.info import info
+from usbeam.cli.pairs import pairs
 from usbeam.cli.psf import psf
 from usbeam.cli.report import report
 from usbeam.cli.simulate import simulate
@@ -47,6 +48,7 @@ for command in (
     validate,
     convert,
     beamform,
+    pairs,
     enhance,
     psf,
     evaluate,

@@ -25,7 +25,7 @@ def test_selection_and_test_share_no_value() -> None:
             assert min(one[1], other[1]) <= max(one[0], other[0]), name
     seeds = [{scene.seed for scene in scenes.scenes(which, scenes.FULL, PSF)} for which in ("selection", "test")]
     assert len(seeds[0]) == 9
-    assert len(seeds[1]) == 24
+    assert len(seeds[1]) == 18
     assert not seeds[0] & seeds[1]
 
 
@@ -189,13 +189,10 @@ def test_real_recordings_that_are_not_there_are_said(tmp_path) -> None:
 
 
 @pytest.mark.real_data
-def test_looks_widen_real_pins(real_data, tmp_path) -> None:
+def test_looks_widen_real_pins(real_data) -> None:
     made = real.enhanced("water pins", real_data, ["gaussian:sigma=0.1mm", "median:size=0.3mm"])
-    real.pictured(made, tmp_path / "pins.png")
-    assert (tmp_path / "pins.png").stat().st_size > 10_000
     found = real.widths("water pins", made)
     assert set(found) == {"original", *images.LOOKS, "gaussian:sigma=0.1mm", "median:size=0.3mm"}
     for pin, width in enumerate(found["original"]):
         assert found["3 looks of 2/3"][pin] > 1.1 * width
         assert found["3 looks of 1/2"][pin] > found["3 looks of 2/3"][pin]
-        assert found["5 looks of 1/3"][pin] > 1.6 * width

@@ -21,11 +21,12 @@ from .scenes import MM, Scene, Size, distance
 
 Options = Mapping[str, Any]
 LOOKS: dict[str, Options] = {
+    "16 oblique looks": {"n_looks": 16, "kind": "oblique"},
+    "4 oblique looks": {"n_looks": 4, "kind": "oblique"},
     "3 looks of 2/3": {"n_looks": 3, "share": 2 / 3},
     "3 looks of 1/2": {"n_looks": 3, "share": 1 / 2},
-    "5 looks of 1/3": {"n_looks": 5, "share": 1 / 3},
 }
-"""Compounds: how many looks, and the part of the array that each takes."""
+"""Compounds: sides of lines through k-space, or groups of neighbouring elements, each so large a part of the array."""
 BESIDE: dict[str, Options] = {
     "2 transmitters": {"n_looks": 1, "transmits": "ends:2"},
     "apodised": {"n_looks": 1, "f_number": 1.0, "window": "hann", "transmit_f_number": 1.0, "transmit_window": "hann"},
@@ -74,7 +75,8 @@ def record(scene: Scene, size: Size) -> ub.Acquisition:
 
 def images(scene: Scene, size: Size, folder: Path) -> dict[str, ub.Image]:
     """Envelopes by name, ``original`` first; kept in a folder."""
-    facts = [ub.__version__, dataclasses.asdict(size), dataclasses.asdict(scene), SNR_DB]
+    drawn_from = {name: value for name, value in dataclasses.asdict(size).items() if name != "per_family"}
+    facts = [ub.__version__, drawn_from, dataclasses.asdict(scene), SNR_DB]
     paths = {name: folder / f"{_stem(*facts, name, MADE[name])}.h5" for name in MADE}
     found: dict[str, ub.Image] = {}
     recording: ub.Acquisition | None = None

@@ -25,6 +25,7 @@ from usbeam.show import plot
 
 from .images import LOOKS, MADE, ORIGINAL, made
 from .protocol import apparent_width
+from .report import pictured
 
 SETTINGS = (
     "gaussian:sigma=0.1mm,0.2mm,0.4mm,0.8mm",
@@ -64,8 +65,9 @@ class Recording:
         return read(folder / self.file, mapping=None if self.mapping is None else MAPPINGS / self.mapping)
 
     def image(self, recording: ub.Acquisition, made_by: Mapping[str, Any]) -> ub.Image:
-        """Its envelope, by what `images.MADE` says."""
-        return made(recording, self.grid, {**(self.options or {}), **made_by})
+        """Its envelope, by what `images.MADE` says; oblique looks have an acceptance of their own."""
+        own = {} if made_by.get("kind") == "oblique" else self.options or {}
+        return made(recording, self.grid, {**own, **made_by})
 
 
 DISK = Recording(
@@ -80,14 +82,14 @@ REGIONS = RegionPair(
 POINTS = {
     "fibres": Recording(
         "planewave_fibres/RFdata1.mat",
-        ub.Grid.spaced(x=(-8 * MM, 12 * MM), z=(18 * MM, 66 * MM), spacing=(0.1 * MM, 0.2 * MM)),
+        ub.Grid.spaced(x=(-8 * MM, 12 * MM), z=(18 * MM, 66 * MM), spacing=(0.07 * MM, 0.2 * MM)),
         "planewave_fibres.toml",
         points=((1.7 * MM, 22.5 * MM), (1.9 * MM, 42.2 * MM), (1.9 * MM, 61.6 * MM)),
         options={"f_number": 1.5},
     ),
     "water pins": Recording(
         "sta_water_pins/ArraySteelPins.mat",
-        ub.Grid.spaced(x=(-16 * MM, 16 * MM), z=(33 * MM, 47 * MM), spacing=(0.1 * MM, 0.2 * MM)),
+        ub.Grid.spaced(x=(-16 * MM, 16 * MM), z=(33 * MM, 47 * MM), spacing=(0.07 * MM, 0.2 * MM)),
         "water_pins.toml",
         points=((-9.5 * MM, 42.6 * MM), (10.5 * MM, 37.6 * MM)),
     ),
@@ -125,20 +127,6 @@ def widths(name: str, images: Mapping[str, ub.Image]) -> dict[str, list[float | 
     return {label: [apparent_width(image, place) for place in POINTS[name].points] for label, image in images.items()}
 
 
-def pictured(images: Mapping[str, ub.Image], path: Path) -> None:
-    """Original, compounds and some settings side by side."""
-    from matplotlib.figure import Figure
-
-    shown = {label: images[label] for label in (ORIGINAL, *LOOKS, *SHOWN) if label in images}
-    columns = -(-len(shown) // 2)
-    figure = Figure(figsize=(3.4 * columns, 6.4), layout="constrained")
-    for index, (label, image) in enumerate(shown.items()):
-        ax = figure.add_subplot(2, columns, index + 1)
-        plot.bmode(image, ax=ax)
-        ax.set_title(label, fontsize=8)
-    figure.savefig(path, dpi=100)
-
-
 def report(folder: Path, texts: Sequence[str], out: Path, say: Callable[[str], None]) -> str:
     """Everything that the folder holds; returns Markdown and writes it."""
     out.mkdir(parents=True, exist_ok=True)
@@ -154,7 +142,8 @@ def report(folder: Path, texts: Sequence[str], out: Path, say: Callable[[str], N
             say(name)
             images = enhanced(name, folder, texts)
             found[name] = widths(name, images)
-            pictured(images, out / f"real_{name.replace(' ', '_')}.png")
+            shown = {label: images[label] for label in (ORIGINAL, *LOOKS, *SHOWN) if label in images}
+            pictured(shown, out / f"real_{name.replace(' ', '_')}.png")
     if found:
         labels = next(iter(found.values()))
         lines = ["| method | " + " | ".join(f"{name} [mm]" for name in found) + " |", "|---" * (len(found) + 1) + "|"]

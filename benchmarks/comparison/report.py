@@ -131,7 +131,7 @@ def write(
         if which != "test":
             found = figures[which]
             parts += [f"## The same settings on {name}", table(found.present(widest), APART_COLUMNS, found.apart)]
-    parts.append(LEGEND)
+    parts += ["## Columns", LEGEND]
     text = "\n\n".join(parts) + "\n"
     (folder / "comparison.md").write_text(f"# Comparison on simulated recordings\n\n{text}", encoding="utf-8")
     (folder / "test_set.md").write_text(markdown(applied["test"].comparison), encoding="utf-8")
@@ -141,7 +141,9 @@ def write(
         for name, comparison in (("alone", _alone(found.comparison)), ("after_looks", _after(found.comparison))):
             plot.save_figure(pictures.curves(comparison)[0], folder / f"curves_{which}_{name}.png", overwrite=True)
     for which, found in applied.items():
-        _pictures(found, frozen, folder / f"pictures_{which}.png")
+        shown = found.comparison.enhanced
+        chosen = [label for label in (IDENTITY, *frozen[-1].settings.values()) if label in shown]
+        pictured({label: shown[label] for label in chosen}, folder / f"pictures_{which}.png")
     return text
 
 
@@ -165,19 +167,18 @@ def _after(comparison: Comparison) -> Comparison:
     return dataclasses.replace(comparison, sweeps=sweeps)
 
 
-def _pictures(found: Set, frozen: Sequence[Frozen], path: Path) -> None:
-    """The first image of a set by every method at the widest R, each at its own maximum."""
+def pictured(images: Mapping[str, ub.Image], path: Path) -> None:
+    """Images side by side, each at its own maximum."""
     from matplotlib.figure import Figure
 
-    shown = found.comparison.enhanced
-    labels = [label for label in (IDENTITY, *frozen[-1].settings.values()) if label in shown]
-    columns = min(4, len(labels))
-    n_rows = -(-len(labels) // columns)
-    height = 0.6 + 2.7 * float(np.ptp(shown[labels[0]].grid.z) / np.ptp(shown[labels[0]].grid.x))
+    grid = next(iter(images.values())).grid
+    columns = min(4, len(images))
+    n_rows = -(-len(images) // columns)
+    height = 0.7 + 2.7 * float(np.ptp(grid.z) / np.ptp(grid.x))
     figure = Figure(figsize=(3.6 * columns, height * n_rows), layout="constrained")
-    for index, label in enumerate(labels):
+    for index, (label, image) in enumerate(images.items()):
         ax = figure.add_subplot(n_rows, columns, index + 1)
-        plot.bmode(shown[label], ax=ax)
+        plot.bmode(image, ax=ax)
         ax.set_title(label, fontsize=8)
     figure.savefig(path, dpi=110)
 

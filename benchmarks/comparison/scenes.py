@@ -98,7 +98,7 @@ class Size:
         return sum(self.depth) / 2
 
 
-FULL = Size(96, 9 * MM, (20 * MM, 38 * MM), 8 * MM, 10.0, {"selection": 3, "test": 8, "lines": 4, "aberrated": 4})
+FULL = Size(96, 9 * MM, (20 * MM, 38 * MM), 8 * MM, 10.0, {"selection": 3, "test": 6, "lines": 3, "aberrated": 3})
 QUICK = Size(
     64, 5 * MM, (16 * MM, 25 * MM), 4 * MM, 6.0, {"selection": 1, "test": 2, "lines": 1, "aberrated": 1}, circles=2
 )

@@ -176,6 +176,14 @@ def test_compounding_smooths_as_the_looks_predict(recordings: list[ub.Acquisitio
     assert np.mean(smooth) == pytest.approx(1.91 * np.sqrt(np.mean(effective)), rel=0.06)
 
 
+def test_soft_rims_have_no_more_in_common(recordings: list[ub.Acquisition]) -> None:
+    soft = ub.ObliqueLooks(recordings[0], SPECKLE, fade=1.0)
+    views = [soft(made.frame(0)) for made in recordings]
+    alike = correlation(views)
+    assert max(abs(alike[i, i + 1]) for i in range(0, 8, 2)) < 0.1
+    assert views[0][0].settings["look"] == {"angle": 0.0, "side": -1, "fade": 1.0}
+
+
 def test_a_point_is_in_its_place_in_every_look() -> None:
     place = np.array([[POINT[0], 0, POINT[1]]])
     scatterers = ub.simulate.Phantom(positions=place, amplitudes=np.ones(1), truth=ub.Truth(points=place))
@@ -212,7 +220,7 @@ def test_compound_takes_oblique_looks(recordings: list[ub.Acquisition]) -> None:
     assert image.state == "envelope"
     assert image.settings["looks"]["n_looks"] == 4
     assert image.settings["looks"]["oblique"] == [
-        {"angle": angle, "side": side} for angle in (0.0, np.pi / 2) for side in (-1, 1)
+        {"angle": angle, "side": side, "fade": 0.3} for angle in (0.0, np.pi / 2) for side in (-1, 1)
     ]
     assert "look" not in image.settings
     assert image.settings["method"] == "angular"
@@ -267,6 +275,12 @@ def made_of(data: np.ndarray, grid: ub.Grid = SPECKLE) -> AngularImages:
 def test_angles_that_are_none_are_refused(angles: Any) -> None:
     with pytest.raises(ConfigError, match="angles: not a list of angles"):
         made_of(noise(15, *SPECKLE.shape)).looks(angles)
+
+
+@pytest.mark.parametrize("fade", [0, -1.0, np.nan, np.inf])
+def test_rims_without_a_width_are_refused(fade: float) -> None:
+    with pytest.raises(ConfigError, match="fade: not a width"):
+        made_of(noise(15, *SPECKLE.shape)).looks(fade=fade)
 
 
 def test_images_without_anything_to_split_are_refused() -> None:

@@ -74,24 +74,32 @@ class AngularImages:
         """The sum of all components, state complex."""
         return self._image(self.data.sum(axis=0), self.settings)
 
-    def looks(self, angles: Sequence[float] | Floats = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)) -> list[Image]:
+    def looks(
+        self,
+        angles: Sequence[float] | Floats = (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4),
+        *,
+        fade: float = oblique.FADE,
+    ) -> list[Image]:
         """Oblique looks: the images of both sides of lines through two-way k-space (`usbeam.beamforming.oblique`).
 
         Parameters
         ----------
         angles
             Of the lines [rad]: 0 splits left from right, pi / 2 low from high frequencies.
+        fade
+            Over how many deviations from the line a look fades in. A soft rim keeps bright echoes from smearing over
+            their surroundings, and costs signal.
 
         Returns
         -------
         list of Image
             State complex; for each angle the side below the line and the one above it. The settings' ``look`` has the
-            angle and the side, -1 or 1.
+            angle, the side, -1 or 1, and the fade.
 
         Raises
         ------
         ConfigError
-            For angles that are no finite numbers.
+            For angles that are no finite numbers, or a rim that has no width.
         GeometryError
             If the depths are not evenly spaced, or too coarsely for the pulse's band to fit.
         MeasurementError
@@ -106,11 +114,13 @@ class AngularImages:
         lines = np.asarray(angles, np.float64)
         if lines.ndim != 1 or not lines.size or not np.all(np.isfinite(lines)):
             raise ConfigError("not a list of angles", location="angles", expected="finite numbers [rad]", found=angles)
+        if not 0 < fade < np.inf:
+            raise ConfigError("not a width", location="fade", expected="deviations > 0", found=fade)
         oblique.refuse_depths(self.grid, self.settings)
         centre = oblique.centre(self.data, self.position)
-        sides = oblique.split(self.data, self.position, lines, centre)
+        sides = oblique.split(self.data, self.position, lines, centre, fade)
         return [
-            self._image(data, {**self.settings, "look": {"angle": float(angle), "side": side}})
+            self._image(data, {**self.settings, "look": {"angle": float(angle), "side": side, "fade": fade}})
             for angle, pair_ in zip(lines, sides, strict=True)
             for side, data in zip((-1, 1), pair_, strict=True)
         ]

@@ -42,7 +42,7 @@ from usbeam.acquisition import Acquisition
 from usbeam.beamforming import subsets
 from usbeam.beamforming.angular import Angular
 from usbeam.beamforming.groups import checked_share, grouped, refuse_many, sides
-from usbeam.beamforming.oblique import refuse_depths
+from usbeam.beamforming.oblique import FADE, refuse_depths
 from usbeam.beamforming.plan import DEFAULT_BUDGET, Plan
 from usbeam.beamforming.requests import checked_receive_weights
 from usbeam.checks import Floats
@@ -167,6 +167,8 @@ class ObliqueLooks:
         `usbeam.beamforming.requests.default_grid` does.
     n_looks
         Two for each line; the lines' angles are 0, 1, 2, ... times 2 pi / n_looks.
+    fade
+        As `usbeam.beamforming.angular.AngularImages.looks` takes it.
     **options
         Any other parameter of `usbeam.Angular`.
 
@@ -197,7 +199,15 @@ class ObliqueLooks:
     [(0.0, -1), (0.0, 1), (1.57, -1), (1.57, 1)]
     """
 
-    def __init__(self, acquisition: Acquisition, grid: Grid | None = None, *, n_looks: int = 8, **options: Any) -> None:
+    def __init__(
+        self,
+        acquisition: Acquisition,
+        grid: Grid | None = None,
+        *,
+        n_looks: int = 8,
+        fade: float = FADE,
+        **options: Any,
+    ) -> None:
         if n_looks not in range(2, _MOST_LOOKS + 1, 2):
             raise ConfigError(
                 f"cannot make {n_looks} oblique looks",
@@ -208,6 +218,7 @@ class ObliqueLooks:
             )
         self.angular = Angular(acquisition, grid, **options)
         refuse_depths(self.angular.grid, self.angular.settings)
+        self._fade = fade
         self.angles = np.linspace(0, np.pi, n_looks // 2, endpoint=False)
 
     def __call__(self, samples: npt.ArrayLike) -> list[Image]:
@@ -218,7 +229,7 @@ class ObliqueLooks:
         BadField, MeasurementError
             As `Angular` and `AngularImages.looks` do.
         """
-        return self.angular(samples).looks(self.angles)
+        return self.angular(samples).looks(self.angles, fade=self._fade)
 
     def compound(self, samples: npt.ArrayLike) -> Image:
         """The mean envelope of the looks of one frame; state envelope."""

@@ -31,7 +31,7 @@ from usbeam.errors import GeometryError, MeasurementError
 from usbeam.grid import Grid
 
 FADE = 0.3
-"""Width of a look's rim, in deviations."""
+"""Width of a look's rim where none is given, in deviations."""
 _PADDING = 2.0
 """Zeros below the image, in periods of the rim: what a mask spreads past the bottom is 58 dB down at the top."""
 _UNEVEN = 1e-4
@@ -132,7 +132,7 @@ def centre(components: Complex, position: Floats) -> Centre:
     )
 
 
-def split(components: Complex, position: Floats, angles: Floats, where: Centre) -> Complex:
+def split(components: Complex, position: Floats, angles: Floats, where: Centre, fade: float = FADE) -> Complex:
     """The looks on both sides of lines through k-space.
 
     Parameters
@@ -145,6 +145,8 @@ def split(components: Complex, position: Floats, angles: Floats, where: Centre) 
         Of the lines [rad].
     where
         The point that they run through, and the scales of both axes.
+    fade
+        Width of a look's rim, in deviations.
 
     Returns
     -------
@@ -154,14 +156,14 @@ def split(components: Complex, position: Floats, angles: Floats, where: Centre) 
     import scipy.fft
 
     _, n_z, n_x = components.shape
-    padding = math.ceil(_PADDING / (FADE * where.frequency_deviation))
+    padding = math.ceil(_PADDING / (fade * where.frequency_deviation))
     n_fft = cast(int, scipy.fft.next_fast_len(n_z + min(padding, n_z)))
     spectra = np.asarray(scipy.fft.fft(components, n_fft, axis=1))
     frequency = (np.fft.fftfreq(n_fft) - where.frequency + 0.5) % 1.0 - 0.5
     across = (position - where.position) / where.position_deviation
     along = frequency / where.frequency_deviation
     distance = np.cos(angles)[:, None, None] * across + np.sin(angles)[:, None, None] * along[:, None]
-    sides = np.stack([_fade_in(-distance / FADE), _fade_in(distance / FADE)], axis=1)
+    sides = np.stack([_fade_in(-distance / fade), _fade_in(distance / fade)], axis=1)
     # One real matrix product per wavenumber: (n_fft, looks, components) by (n_fft, components, 2 n_x).
     masks = sides.reshape(-1, n_fft, len(components)).transpose(1, 0, 2).astype(np.float32)
     masked = (masks @ spectra.view(np.float32).transpose(1, 0, 2)).view(np.complex64)

@@ -1,8 +1,9 @@
 """Tables and pictures of docs/comparison.md: ``python -m docs.comparison_page``, after the comparison has run.
 
 The page holds, between two comments, what `benchmarks.comparison` wrote: a section of one of its Markdown files, named
-by the first comment. Running this puts in what was measured last, and copies the pictures; words are written by hand
-and numbers are not.
+by the first comment, or all of a text file. Running this puts in what was measured last, and copies the pictures; words
+are written by hand and numbers are not. The times are to be written beside the comparison's results first:
+``python benchmarks/enhancers.py > benchmarks/results/comparison/full/enhancers.txt``.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ PICTURES = {
 """Name -> width in pixels."""
 
 
-def sections(text: str) -> dict[str, str]:
-    """Heading -> what stands under it, without the headings themselves."""
+def sections(file: Path) -> dict[str, str]:
+    """Heading -> what stands under it, without the headings themselves; ``all`` of a text file, as it is."""
+    text = file.read_text("utf-8")
+    if file.suffix == ".txt":
+        return {"all": f"```text\n{text.rstrip()}\n```"}
     parts = re.split(r"^#+ (.+)$", text, flags=re.MULTILINE)
     return {heading: body.strip() for heading, body in zip(parts[1::2], parts[2::2], strict=True)}
 
@@ -50,7 +54,7 @@ def filled(page: str, folder: Path) -> str:
     def put(match: re.Match[str]) -> str:
         start, file, heading, end = match.groups()
         if file not in found:
-            found[file] = sections((folder / file).read_text("utf-8"))
+            found[file] = sections(folder / file)
         return f"{start}\n{found[file][heading]}\n\n{end}"
 
     return BLOCK.sub(put, page)

@@ -47,12 +47,14 @@ _HOMES = {
     "metrics": "usbeam.measure",
     "psf": "usbeam.measure",
     "roi": "usbeam.measure",
+    "train": "usbeam.train",
     "plot": "usbeam.show",
 }
-_MODULES = frozenset({"metrics", "plot", "psf", "roi", "simulate", "subsets"})
+_MODULES = frozenset({"metrics", "plot", "psf", "roi", "simulate", "subsets", "train"})
 
 if TYPE_CHECKING:
     from usbeam import simulate as simulate
+    from usbeam import train as train
     from usbeam.acquisition import Acquisition as Acquisition
     from usbeam.acquisition import Truth as Truth
     from usbeam.beamforming import subsets as subsets

@@ -28,6 +28,7 @@ from usbeam.cli.pairs import pairs
 from usbeam.cli.psf import psf
 from usbeam.cli.report import report
 from usbeam.cli.simulate import simulate
+from usbeam.cli.train import train
 from usbeam.cli.validate import validate
 from usbeam.errors import UsbeamError
 
@@ -49,6 +50,7 @@ for command in (
     convert,
     beamform,
     pairs,
+    train,
     enhance,
     psf,
     evaluate,

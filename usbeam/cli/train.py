@@ -1,0 +1,106 @@
+"""``usbeam train``: pairs become a trained network in a run folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from usbeam.cli.common import Json, NoProgress, Overwrite, progress_bar, result, say, settings
+
+if TYPE_CHECKING:
+    from usbeam.train.loop import Epoch
+    from usbeam.train.run import Run
+
+
+def train(
+    pairs: Annotated[Path, typer.Argument(help="Pairs that `usbeam pairs` made (.h5).", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Run folder to write.", show_default=False)],
+    model: Annotated[
+        str | None,
+        typer.Option(help="looks, looks-light, unet or unet-light.", show_default="looks, or that of --from"),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="After each the network is validated and kept.", show_default="20")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the starting weights, the split and the crops.", show_default="0")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML with these and further settings; options go before it.", show_default=False),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that is there.")] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Weights to start from: a file, or a run folder.", show_default=False),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    as_json: Json = False,
+    overwrite: Overwrite = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Train a network on pairs of images.
+
+    The run folder holds the best weights, settings, facts, curves, a picture after each epoch, and the state from
+    which --resume goes on to the same result. Needs the extra `train`.
+    """
+    from usbeam.errors import ConfigError
+
+    try:
+        from usbeam.train.config import read_toml
+        from usbeam.train.training import fit
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"training needs {error.name}", hint="pip install 'usbeam[train]'") from error
+
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it greets every process, twice
+    given: dict[str, Any] = {} if config is None else read_toml(config)
+    options = {"model": model, "epochs": epochs, "seed": seed}
+    given |= {name: value for name, value in options.items() if value is not None}
+
+    def tell(epoch: Epoch) -> None:
+        say(f"epoch {epoch.epoch}: loss {epoch.train_loss:.4g}, held out {epoch.validation_loss:.4g}")
+
+    try:
+        with progress_bar("training") as advance:
+            run = fit(
+                pairs,
+                given,
+                out=output,
+                resume=resume,
+                start=start,
+                device=device,
+                overwrite=settings.overwrite,
+                progress=advance,
+                on_epoch=tell,
+            )
+    except KeyboardInterrupt:
+        say(f"usbeam: the last state is in {output}; --resume goes on from it")
+        raise
+    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun starts, one speaks
+        _report(run, as_json)
+
+
+def _report(run: Run, as_json: bool) -> None:
+    best, last = run.best, run.history[-1]
+    summary: dict[str, Any] = {
+        "folder": str(run.folder),
+        "model": run.config.model,
+        "parameters": run.facts["n_parameters"],
+        "epochs": len(run.history),
+        "train_loss": last.train_loss,
+        "validation_loss": last.validation_loss,
+        "best": None if best is None else {"epoch": best.epoch, "validation_loss": best.validation_loss},
+        "seconds": sum(epoch.seconds for epoch in run.history),
+        "waiting": max(epoch.waiting for epoch in run.history),
+        "split": run.facts["split"],
+    }
+    line = (
+        f"{run.folder}: {run.config.model}, {summary['parameters']} parameters, {len(run.history)} epochs in "
+        f"{summary['seconds']:.0f} s ({100 * summary['waiting']:.1f} % of a step waiting for data), loss held out "
+        f"{last.validation_loss:.4g}; {run.facts['split']}"
+    )
+    result(summary, as_json, [line])

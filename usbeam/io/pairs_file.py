@@ -41,6 +41,8 @@ Index = npt.NDArray[np.int64]
 PARTIAL = ".partial"
 _FILLED = ("lq", "hq", "correlation", "source/speckle_cell")
 """What is not known before the images are."""
+_HEADER = 2**20
+"""Bytes that suffice for all else."""
 
 
 @dataclass(frozen=True)
@@ -325,7 +327,7 @@ def _plain(pairs: Pairs) -> dict[str, Any]:
     """What two files have in common where one is the other's beginning."""
     facts = {each.name: getattr(pairs, each.name) for each in dataclasses.fields(pairs)}
     facts |= {"x": pairs.grid.x, "z": pairs.grid.z, "shape": pairs.lq.shape, "settings": json.dumps(pairs.settings)}
-    facts |= {name: getattr(pairs.source, name) for name in ("file", "sha256", "settings")}
+    facts |= {f"source.{name}": getattr(pairs.source, name) for name in ("file", "sha256", "settings")}
     for name in ("lq", "hq", "grid", "source", "correlation", "complete"):
         del facts[name]
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in facts.items()}
@@ -349,10 +351,21 @@ def _begin(partial: Path, header: Pairs) -> None:
     )
     with _writing(partial):
         partial.unlink(missing_ok=True)
-    with atomic_write(partial) as temporary, h5py.File(temporary, "w") as file:
-        for images in (header.lq, header.hq):
-            _room(file, images)
-        write_contents(file, load_spec("pairs"), unknown)
+    with atomic_write(partial) as temporary:
+        # A disk that is full while HDF5 writes a header ends the process.
+        _take(temporary, need + 2 * header.lq_transmits.nbytes + _HEADER)
+        with h5py.File(temporary, "w") as file:
+            for images in (header.lq, header.hq):
+                _room(file, images)
+            write_contents(file, load_spec("pairs"), unknown)
+        _take(temporary, temporary.stat().st_size)
+
+
+def _take(path: Path, size: int) -> None:
+    """Have the system keep room for a file of that size, where it can."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as stream:
+            os.posix_fallocate(stream.fileno(), 0, size)
 
 
 def _room(file: h5py.File, images: FileImages) -> None:

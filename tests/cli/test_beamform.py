@@ -127,6 +127,22 @@ def test_looks_are_compounded_as_in_python(run: Run, recording: Path, tmp_path: 
     assert report["looks"]["transmits"] == [[0, 2, 4], [6, 8], [10, 12, 14]]
 
 
+def test_oblique_looks_are_compounded_as_in_python(run: Run, recording: Path, tmp_path: Path) -> None:
+    options = ["--x", "-2mm:2mm", "--z", "13mm:16mm", "--shape", "61x21", "--f-number", "1", "--transmits", "first:9"]
+    ended = run("beamform", recording, "-o", tmp_path / "a.h5", *options, "--looks", "oblique:4", "--json")
+    assert ended.code == 0, ended.err
+    written, acquisition = ub.load_image(tmp_path / "a.h5"), ub.load(recording)
+    weights = subsets.first(acquisition, 9)
+    # An f-number of 1 accepts what lies within 1 / sqrt(5) of the normal.
+    chosen = {"transmits": weights, "max_sine": 1 / np.sqrt(5)}
+    made = ub.compound(acquisition, written.grid, n_looks=4, kind="oblique", **chosen)
+    np.testing.assert_allclose(written.data, made.data, atol=1e-5 * made.data.max())
+    assert written.settings["max_sine"] == pytest.approx(chosen["max_sine"])
+    report = json.loads(ended.out)
+    assert report["method"] == "angular"
+    assert [look["side"] for look in report["looks"]["oblique"]] == [-1, 1, -1, 1]
+
+
 def test_fourier_is_the_image_that_python_makes(run: Run, recording: Path, tmp_path: Path) -> None:
     options = ["--method", "fourier", "--band", "3MHz:7MHz", "--weighting", "adjoint", "--transmits", "ends:2"]
     ended = run("beamform", recording, "-o", tmp_path / "a.h5", *SMALL, *options)
@@ -200,6 +216,28 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "49 too many": (["--transmits", "first:17"], 2, "cannot take 17 transmits"),
     "no look": (["--looks", "0"], 2, "cannot make 0 looks of 16 transmits"),
     "looks of few transmits": (["--looks", "3", "--transmits", "ends:2"], 2, "cannot make 3 looks of 2 transmits"),
+    "kind of looks": (
+        ["--looks", "slanted:3"],
+        2,
+        "--looks: cannot read 'slanted:3' as looks (expected 3 or oblique:8)",
+    ),
+    "number of looks": (["--looks", "few"], 2, "--looks: cannot read 'few' as looks"),
+    "odd looks": (["--looks", "oblique:3"], 2, "hint: each line has two sides"),
+    "option of groups": (
+        ["--looks", "oblique:4", "--method", "fourier"],
+        2,
+        "--method: oblique looks have no such option",
+    ),
+    "window of groups": (
+        ["--looks", "oblique:4", "--window", "hann"],
+        2,
+        "--window: oblique looks have no such option",
+    ),
+    "coarse looks": (
+        ["--looks", "oblique:4", "--spacing", "1mm"],
+        2,
+        "too coarse to tell the pulse's frequencies apart",
+    ),
     "50 no points": (["--shape", "0x10"], 2, "the grid has no points"),
     "50 no shape": (["--shape", "620"], 2, "cannot read '620' as a shape"),
     "50 behind the array": (["--z", "-5mm:5mm"], 2, "in front of the array"),

@@ -18,6 +18,8 @@ from usbeam.train import data
 from usbeam.train.config import Config
 from usbeam.train.data import Crops, Examples, Part, fed, split
 
+NAMES = [f"{index}.h5" for index in range(20)]
+
 
 def test_display_is_as_it_is() -> None:
     values = np.random.default_rng(0).random((5, 4), dtype=np.float32)
@@ -43,8 +45,8 @@ def test_median_is_level_re_the_median_and_independent_of_gain_and_range() -> No
 )
 def test_no_recording_is_on_both_sides(recordings: list[int], held_out: float, seed: int, n_x: int) -> None:
     recording = np.array(recordings)
-    found = split(recording, n_x, held_out, seed)
-    assert found == split(recording, n_x, held_out, seed)
+    found = split(recording, NAMES, n_x, held_out, seed)
+    assert found == split(recording, NAMES, n_x, held_out, seed)
     training, validation = found.training, found.validation
     assert training.pairs
     assert validation.pairs
@@ -59,7 +61,7 @@ def test_no_recording_is_on_both_sides(recordings: list[int], held_out: float, s
 
 def test_the_share_of_recordings() -> None:
     recording = np.repeat(np.arange(20), 3)
-    found = [split(recording, 64, 0.25, seed) for seed in range(4)]
+    found = [split(recording, NAMES, 64, 0.25, seed) for seed in range(4)]
     assert {len(each.validation.pairs) for each in found} == {15}
     assert len({each.validation.pairs for each in found}) == 4  # another seed, other recordings
     assert found[0].rule.startswith("5 of 20 recordings held out: ")
@@ -67,12 +69,12 @@ def test_the_share_of_recordings() -> None:
 
 def test_one_recording_loses_a_part_of_its_field() -> None:
     recording = np.zeros(3, int)
-    found = split(recording, 200, 0.25, 0)
+    found = split(recording, NAMES, 200, 0.25, 0)
     assert (found.training.columns, found.validation.columns) == (slice(0, 134), slice(150, 200))
     assert found.rule == "one recording: columns 150 to 199 of its field held out"
     with pytest.raises(ConfigError, match="too narrow") as caught:
-        split(recording, 79, 0.2, 0)
-    assert split(recording, 80, 0.2, 0).training.columns == slice(0, 32)
+        split(recording, NAMES, 79, 0.2, 0)
+    assert split(recording, NAMES, 80, 0.2, 0).training.columns == slice(0, 32)
     assert caught.value.found == "31 of 79"
 
 

@@ -23,7 +23,8 @@ def examples(make_pairs: MakePairs) -> Examples:
 
 
 def begin(examples: Examples, config: Config) -> Loop:
-    parts = split(examples.pairs.recording, examples.shape[1], config.held_out, config.seed)
+    pairs = examples.pairs
+    parts = split(pairs.recording, pairs.source.file, examples.shape[1], config.held_out, config.seed)
     return Loop(config, examples, parts, build(config.model, 0), Fabric(accelerator="cpu", devices=1), {})
 
 

@@ -44,7 +44,7 @@ def test_killed_within_an_epoch_it_goes_on_to_the_same_bits(begun: Path) -> None
     assert (state["step"], len(state["history"])) == (4, 1)  # of the five steps that it made
     found = fit(path, out=part, resume=True)
     histories = [
-        [dataclasses.replace(epoch, seconds=0.0, waiting=0.0) for epoch in each.history]
+        [dataclasses.replace(epoch, seconds=0.0, step_seconds=0.0, waiting=0.0) for epoch in each.history]
         for each in (load_run(whole), found)
     ]
     assert histories[0] == histories[1]

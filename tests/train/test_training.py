@@ -82,7 +82,7 @@ def test_validation_is_on_what_is_held_out_and_whole(make_pairs: MakePairs, tmp_
     path = make_pairs()
     found = fit(path, tiny(), out=tmp_path / "run")
     pairs = load_pairs(path)
-    (held_out,) = (int(word) for word in found.facts["split"].split(": ")[1].split(", "))
+    (held_out,) = (int(word.removesuffix(".h5")) for word in found.facts["split"].split(": ")[1].split(", "))
     best = found.best
     assert best is not None
     network = found.network()

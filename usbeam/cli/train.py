@@ -95,12 +95,14 @@ def _report(run: Run, as_json: bool) -> None:
         "validation_loss": last.validation_loss,
         "best": None if best is None else {"epoch": best.epoch, "validation_loss": best.validation_loss},
         "seconds": sum(epoch.seconds for epoch in run.history),
+        "step_seconds": min(epoch.step_seconds for epoch in run.history),
         "waiting": max(epoch.waiting for epoch in run.history),
         "split": run.facts["split"],
     }
     line = (
         f"{run.folder}: {run.config.model}, {summary['parameters']} parameters, {len(run.history)} epochs in "
-        f"{summary['seconds']:.0f} s ({100 * summary['waiting']:.1f} % of a step waiting for data), loss held out "
+        f"{summary['seconds']:.0f} s ({summary['step_seconds']:.3g} s a step, {100 * summary['waiting']:.1f} % of it "
+        f"waiting for data), loss held out "
         f"{last.validation_loss:.4g}; {run.facts['split']}"
     )
     result(summary, as_json, [line])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,7 +132,7 @@ class Split:
     rule: str
 
 
-def split(recording: npt.NDArray[np.int64], n_x: int, held_out: float, seed: int) -> Split:
+def split(recording: npt.NDArray[np.int64], names: Sequence[str], n_x: int, held_out: float, seed: int) -> Split:
     """Hold out whole recordings, never single frames or pairs, which are too much alike.
 
     Of one recording alone the right-hand part of the field is held out, behind a gap of `GAP` columns. What is found
@@ -142,6 +142,8 @@ def split(recording: npt.NDArray[np.int64], n_x: int, held_out: float, seed: int
     ----------
     recording : (n_pairs,)
         Which recording each pair is of.
+    names
+        Of the recordings.
     n_x
         Columns of the images.
     held_out
@@ -156,8 +158,9 @@ def split(recording: npt.NDArray[np.int64], n_x: int, held_out: float, seed: int
 
     Examples
     --------
-    >>> split(np.array([0, 0, 1, 1, 2, 2]), 64, 0.2, seed=0).validation.pairs
-    (4, 5)
+    >>> found = split(np.array([0, 0, 1, 1, 2, 2]), ("a.h5", "b.h5", "c.h5"), 64, 0.2, seed=0)
+    >>> found.validation.pairs, found.rule
+    ((4, 5), '1 of 3 recordings held out: c.h5')
     """
     found = np.unique(recording)
     everything = slice(0, n_x)
@@ -166,7 +169,7 @@ def split(recording: npt.NDArray[np.int64], n_x: int, held_out: float, seed: int
         chosen = np.random.default_rng((seed, 0)).permutation(found)[:n_held_out]
         is_held_out = np.isin(recording, chosen)
         training, validation = (tuple(np.flatnonzero(which).tolist()) for which in (~is_held_out, is_held_out))
-        rule = f"{n_held_out} of {len(found)} recordings held out: {', '.join(map(str, sorted(chosen.tolist())))}"
+        rule = f"{n_held_out} of {len(found)} recordings held out: {', '.join(names[index] for index in sorted(chosen.tolist()))}"
         return Split(Part(training, everything), Part(validation, everything), rule)
     n_held_out = max(2 * MULTIPLE, round(held_out * n_x))
     end = n_x - n_held_out - GAP

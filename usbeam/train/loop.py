@@ -140,6 +140,7 @@ class Loop:
                 validation_loss=loss,
                 learning_rate=float(self._adam.param_groups[0]["lr"]),
                 seconds=done.seconds + time.perf_counter() - start,
+                step_seconds=done.seconds / self.steps_per_epoch,
                 waiting=done.waiting / done.seconds,
             )
         )

@@ -44,8 +44,10 @@ class Epoch:
         Of its last step.
     seconds
         That its steps and the validation took.
+    step_seconds
+        The mean of a step.
     waiting
-        Share of the steps' time that was spent on waiting for crops.
+        Share of a step that was spent on waiting for crops.
     """
 
     epoch: int
@@ -54,6 +56,7 @@ class Epoch:
     validation_loss: float
     learning_rate: float
     seconds: float
+    step_seconds: float
     waiting: float
 
 

@@ -110,7 +110,7 @@ def fit(
         )
     fabric = _fabric(config, fabric_device)
     loaded = load_pairs(pairs)
-    parts = split(loaded.recording, loaded.grid.shape[1], config.held_out, config.seed)
+    parts = split(loaded.recording, loaded.source.file, loaded.grid.shape[1], config.held_out, config.seed)
     checksum = _sha256(pairs)
     loop = Loop(
         config,

@@ -320,8 +320,13 @@ def _at(recording: Acquisition, frame: int) -> Generator[None]:
 def _warn_of_shared_speckle(pairs: Pairs) -> None:
     middle = float(np.median(pairs.correlation))
     if middle > ALIKE:
+        remedy = (
+            "either it is not fully developed, or angles and band are too few to part it"
+            if pairs.strategy == "looks"
+            else "pairs of strategy looks share less"
+        )
         warnings.warn(
-            f"the speckle of lq and hq correlates by {middle:.2f} (median; more than {ALIKE}): what the two share, a "
-            "network learns to keep, and speckle is among it. Pairs of strategy looks do not share it",
+            f"the speckle of lq and hq correlates by {middle:.2f} (median; more than {ALIKE}): a network learns to "
+            f"keep what the two share, speckle included; {remedy}",
             stacklevel=3,
         )

@@ -169,7 +169,8 @@ def split(recording: npt.NDArray[np.int64], names: Sequence[str], n_x: int, held
         chosen = np.random.default_rng((seed, 0)).permutation(found)[:n_held_out]
         is_held_out = np.isin(recording, chosen)
         training, validation = (tuple(np.flatnonzero(which).tolist()) for which in (~is_held_out, is_held_out))
-        rule = f"{n_held_out} of {len(found)} recordings held out: {', '.join(names[index] for index in sorted(chosen.tolist()))}"
+        theirs = ", ".join(names[int(index)] for index in np.sort(chosen))
+        rule = f"{n_held_out} of {len(found)} recordings held out: {theirs}"
         return Split(Part(training, everything), Part(validation, everything), rule)
     n_held_out = max(2 * MULTIPLE, round(held_out * n_x))
     end = n_x - n_held_out - GAP

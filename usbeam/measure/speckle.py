@@ -27,7 +27,7 @@ WINDOW = 5.0
 """Width at half of the Gaussian of local means, in cells: far more than a speckle, less than most structures."""
 RATIO = (1.55, 2.4)
 """Local mean over local deviation of what counts as speckle."""
-LEAST_SHARE = 0.01
+LEAST_SHARE = 0.2
 """Of the pixels; with less there is no speckle to be measured."""
 _TO_DEVIATION = 1 / np.sqrt(8 * np.log(2))
 

@@ -295,7 +295,7 @@ class Angular:
         if self._kept is not None:
             return self._kept
         x, z = self.grid.x[columns], self.grid.z
-        fronts = self._domain.legs[1 - self._both :]
+        fronts = self._domain.legs if self._both else self._domain.legs[1:]
         position, index = np.unique(np.concatenate([legs.position for legs in fronts]), axis=0, return_index=True)
         normal = np.concatenate([legs.axis for legs in fronts])[index]
         steps = np.diff(np.unique(position[:, 0]))

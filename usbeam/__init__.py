@@ -42,6 +42,7 @@ _HOMES = {
     "validate": "usbeam.io",
     "simulate": "usbeam.simulate",
     "enhance": "usbeam.enhancers",
+    "enhance_recording": "usbeam.recordings",
     "compare": "usbeam.comparison",
     "subsets": "usbeam.beamforming",
     "metrics": "usbeam.measure",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from usbeam.measure import roi as roi
     from usbeam.pairs import make_pairs as make_pairs
     from usbeam.probe import Probe as Probe
+    from usbeam.recordings import enhance_recording as enhance_recording
     from usbeam.show import plot as plot
     from usbeam.transmits import Transmits as Transmits
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,9 @@ import typer
 from usbeam.cli.common import Json, NoProgress, Overwrite, progress_bar, result, settings
 
 if TYPE_CHECKING:
+    from usbeam.acquisition import Acquisition
     from usbeam.enhancers import Enhancer, Parameter
+    from usbeam.grid import Grid
     from usbeam.image import Image
 
 ENDINGS = {"--output": (".h5", ".hdf5"), "--png": (".png", ".pdf", ".svg")}
@@ -20,13 +23,23 @@ ENDINGS = {"--output": (".h5", ".hdf5"), "--png": (".png", ".pdf", ".svg")}
 
 def enhance(
     image: Annotated[
-        Path | None, typer.Argument(help="An image that `usbeam beamform` made (.h5).", show_default=False)
+        Path | None,
+        typer.Argument(
+            help="An image that `usbeam beamform` made (.h5); with --mode quality a recording.", show_default=False
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Image file to write (.h5).", show_default=False)
     ] = None,
     method: Annotated[
-        str | None, typer.Option("--with", help="A method; --list shows them.", metavar="METHOD", show_default=False)
+        str | None,
+        typer.Option(
+            "--with",
+            help="A method; --list shows them. Or a trained network: a run folder, a file of weights, or the name of "
+            "weights that come with usbeam.",
+            metavar="METHOD|RUN",
+            show_default=False,
+        ),
     ] = None,
     assigned: Annotated[
         list[str] | None,
@@ -38,6 +51,24 @@ def enhance(
         ),
     ] = None,
     dynamic_range: Annotated[float, typer.Option(help="Displayed range, in dB, of an image that is not in dB.")] = 60.0,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a trained network. fast: the image alone; quality: looks as well, which takes a recording.",
+            show_default="fast",
+        ),
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="What runs a trained network: torch.", show_default="torch")
+    ] = None,
+    frame: Annotated[int, typer.Option(help="Of a recording, which frame.")] = 0,
+    x: Annotated[str | None, typer.Option(help="Of a recording: lateral range, -20mm:20mm.")] = None,
+    z: Annotated[str | None, typer.Option(help="Of a recording: depth range, 5mm:45mm.")] = None,
+    shape: Annotated[str | None, typer.Option(help="Of a recording: points in depth and across, 620x256.")] = None,
+    spacing: Annotated[
+        str | None,
+        typer.Option(help="Of a recording: step of both axes, 0.1mm.", show_default="that of the training"),
+    ] = None,
     png: Annotated[Path | None, typer.Option(help="Also write a picture with axes in mm and a dB bar.")] = None,
     listed: Annotated[
         bool, typer.Option("--list", help="Show methods, parameters and references, and do nothing else.")
@@ -46,24 +77,39 @@ def enhance(
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Enhance an image: filters of speckle, and the controls that any of them must beat."""
+    """Enhance an image: trained networks, filters of speckle, and the controls that any of them must beat."""
     import time
 
     import usbeam as ub
+    from usbeam import weights
     from usbeam.enhancers import METHODS
     from usbeam.io.image_file import load_image
 
     if listed:
-        result({"methods": [_facts(each) for each in METHODS.values()]}, as_json, _listing(METHODS.values()))
+        facts = {"methods": [_facts(each) for each in METHODS.values()], "weights": weights.names()}
+        result(facts, as_json, itertools.chain(_listing(METHODS.values()), _cards()))
         return
     source, target, name = _required({"IMAGE": image, "--output": output, "--with": method})
     _check_outputs(source, {"--output": target, "--png": png}, dynamic_range)
-    parameters = _parameters(name, METHODS, assigned or [])
+    options = {"mode": mode, "runtime": runtime}
+    named = [f"{key}={value}" for key, value in options.items() if value is not None]
+    parameters = _parameters(name, [*(assigned or []), *named])
+    place = {"x": x, "z": z, "shape": shape, "spacing": spacing}
     start = time.perf_counter()
-    given = load_image(source)
-    loaded = time.perf_counter()
-    with progress_bar(name) as advance:
-        found = ub.enhance(given, name, dynamic_range=dynamic_range, progress=advance, **parameters)
+    if parameters.get("mode") == "quality":
+        recording = _recording(source)
+        grid = _grid(recording, name, place)
+        loaded = time.perf_counter()
+        with progress_bar(name) as advance:
+            found = ub.enhance_recording(
+                recording, name, grid, frame=frame, dynamic_range=dynamic_range, progress=advance, **parameters
+            )
+    else:
+        _refuse_places({**place, "frame": frame or None})
+        given = load_image(source)
+        loaded = time.perf_counter()
+        with progress_bar(name) as advance:
+            found = ub.enhance(given, name, dynamic_range=dynamic_range, progress=advance, **parameters)
     enhanced = time.perf_counter()
     _write(found, target, png, dynamic_range)
     seconds = {
@@ -117,19 +163,68 @@ def _check_outputs(source: Path, outputs: Mapping[str, Path | None], dynamic_ran
         raise ConfigError("not a positive number of dB", location="--dynamic-range", found=dynamic_range)
 
 
-def _parameters(name: str, methods: Mapping[str, Enhancer], assigned: Iterable[str]) -> dict[str, Any]:
-    """The parameters that ``NAME=VALUE`` set, checked; an unknown method is refused."""
+def _recording(source: Path) -> Acquisition:
+    """The channel data; an image, which has none, is refused."""
+    import usbeam as ub
+    from usbeam.errors import ConfigError, FileFormatError
+
+    try:
+        return ub.load(source)
+    except FileFormatError as error:
+        if error.found != "usbeam-image":
+            raise
+        raise ConfigError(
+            "quality needs channel data, of which an image holds none any more",
+            path=source,
+            location="--mode",
+            expected="a recording",
+            found="an image",
+            hint="give the recording that it was made of, or --mode fast",
+        ) from error
+
+
+def _grid(recording: Acquisition, name: str, place: Mapping[str, str | None]) -> Grid | None:
+    """That of the options; pixels are those of the training where no option says otherwise."""
+    from usbeam.cli.beamform import read_grid
+    from usbeam.grid import Grid
+    from usbeam.recordings import trained_grid
+    from usbeam.units import parse_range
+
+    if not any(place.values()):
+        return None
+    if place["shape"] is not None or place["spacing"] is not None:
+        return read_grid(recording, **place)
+    whole = trained_grid(recording, name)
+    x, z = (
+        (float(axis[0]), float(axis[-1])) if text is None else parse_range(text, "length")
+        for axis, text in ((whole.x, place["x"]), (whole.z, place["z"]))
+    )
+    return Grid.spaced(x=x, z=z, spacing=whole.spacing)
+
+
+def _refuse_places(place: Mapping[str, Any]) -> None:
+    """An image lies where it lies."""
     from usbeam.errors import ConfigError
 
-    if name not in methods:
-        raise ConfigError(
-            "unknown method",
-            location="--with",
-            expected=", ".join(methods),
-            found=name,
-            hint="usbeam enhance --list says what they are",
-        )
-    known = methods[name].parameters
+    for name, value in place.items():
+        if value is not None:
+            raise ConfigError(
+                "is for a recording", location=f"--{name}", found=value, hint="an image is enhanced on its own grid"
+            )
+
+
+def _parameters(name: str, assigned: Iterable[str]) -> dict[str, Any]:
+    """The parameters that ``NAME=VALUE`` set, checked; an unknown method is refused."""
+    from usbeam.enhancers import find
+    from usbeam.errors import ConfigError
+
+    try:
+        method = find(name)
+    except ConfigError as error:
+        error.location = "--with"
+        error.hint = error.hint or "usbeam enhance --list says what they are"
+        raise
+    known = method.parameters
     given: dict[str, Any] = {}
     for text in assigned:
         key, equals, value = (part.strip() for part in text.partition("="))
@@ -140,9 +235,9 @@ def _parameters(name: str, methods: Mapping[str, Enhancer], assigned: Iterable[s
         try:
             given[key] = known[key].parsed(value) if key in known else value
         except ConfigError as error:
-            error.location = f"{name}.{key}"
+            error.location = f"{method.name}.{key}"
             raise
-    methods[name].resolved(given)
+    method.resolved(given)
     return given
 
 
@@ -204,6 +299,15 @@ def _listing(methods: Iterable[Enhancer]) -> Iterator[str]:
             cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
             yield f"  {'parameters' if i == 0 else '':<10}  {cells}".rstrip()
         yield ""
+
+
+def _cards() -> Iterator[str]:
+    """Weights that come with usbeam, by the titles of their cards."""
+    from usbeam import weights
+
+    for name in weights.names():
+        title = next(iter(weights.card(name).splitlines()), "no card")
+        yield f"{name}: {title.lstrip('# ')}"
 
 
 def _row(parameter: Parameter) -> tuple[str, str, str]:

@@ -15,7 +15,8 @@ from usbeam.comparison import results as kept
 from usbeam.comparison.methods import Setting, Sweep, sweeps
 from usbeam.comparison.results import Result, Store
 from usbeam.comparison.summary import Row, summarise
-from usbeam.enhancers import METHODS, enhance
+from usbeam.enhancers import enhance, find
+from usbeam.enhancers.trained import TrainedEnhancer
 from usbeam.errors import ConfigError, UsbeamError
 from usbeam.image import Image
 from usbeam.measure import roi
@@ -128,7 +129,7 @@ def compare(
     enhanced: dict[str, Image] = {}
     for name, image in images.items():
         for setting in settings:
-            key = kept.key(*common, prints[name], setting.method, dict(setting.parameters))
+            key = kept.key(*common, prints[name], _identity(setting.method), dict(setting.parameters))
             result = None if store is None else store.result(key)
             shown = None if store is None or name != first else store.image(key)
             if result is None or (name == first and shown is None):
@@ -173,7 +174,7 @@ def check(
         raise ConfigError("no regions to measure in", location="pairs")
     if not (math.isfinite(dynamic_range) and dynamic_range > 0):
         raise ConfigError("not a positive number of dB", location="dynamic_range", found=dynamic_range)
-    linear = [sweep.label for sweep in chosen if METHODS[sweep.method].domain == "envelope"]
+    linear = [sweep.label for sweep in chosen if find(sweep.method).domain == "envelope"]
     seen: dict[str, str] = {}
     for name, image in images.items():
         same = seen.setdefault(kept.fingerprint(image), name)
@@ -191,6 +192,12 @@ def check(
             error.path = name
             raise
     return chosen
+
+
+def _identity(method: str) -> str:
+    """What tells a method from any other: its name, and for a trained network the checksum of its weights."""
+    found = find(method)
+    return f"{found.name} {found.network.sha256}" if isinstance(found, TrainedEnhancer) else method
 
 
 class _Clock:

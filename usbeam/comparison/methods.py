@@ -1,7 +1,9 @@
 """What is compared: methods, each in one setting or in several of one parameter, as text says it.
 
 ``obnlm`` is a method at its defaults, ``obnlm:strength=1.2;gamma=0`` one with two parameters of its own, and
-``obnlm:strength=0.7,1.2,1.8`` a sweep of three settings. Lengths take units: ``gaussian:sigma=0.1mm,0.2mm``.
+``obnlm:strength=0.7,1.2,1.8`` a sweep of three settings. Lengths take units: ``gaussian:sigma=0.1mm,0.2mm``. A trained
+network is named by its run folder, its file of weights, or the name of weights that come with usbeam:
+``runs/a:gate=true``.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from usbeam.enhancers import METHODS
+from usbeam.enhancers import find
 from usbeam.enhancers.registry import Enhancer
 from usbeam.errors import ConfigError
 
@@ -33,7 +35,7 @@ class Setting:
     label
         As it was written: ``obnlm:strength=1.2``.
     method
-        One of `usbeam.enhancers.METHODS`.
+        What `usbeam.enhancers.find` finds.
     parameters
         All of them, defaults too.
     """
@@ -52,7 +54,7 @@ class Sweep:
     label
         The method and what its settings have in common: ``obnlm``, ``obnlm:gamma=0``.
     method
-        One of `usbeam.enhancers.METHODS`.
+        What `usbeam.enhancers.find` finds.
     settings
         At least one.
     """
@@ -126,8 +128,11 @@ def parse(text: str) -> Sweep:
     ('nlm:patch=7', [0.05, 0.1])
     """
     name, colon, rest = text.partition(":")
-    if name not in METHODS:
-        raise ConfigError("unknown method", location=text, expected=", ".join(METHODS), found=name)
+    try:
+        method = find(name)
+    except ConfigError as error:
+        error.location = text
+        raise
     assigned: dict[str, list[str]] = {}
     for part in rest.split(";") if colon else ():
         key, equals, values = (each.strip() for each in part.partition("="))
@@ -141,15 +146,15 @@ def parse(text: str) -> Sweep:
         raise ConfigError("a sweep is of one parameter", location=text, expected="several values of one", found=found)
     fixed = {key: values[0] for key, values in assigned.items() if key not in swept}
     steps = [{key: value} for key in swept for value in assigned[key]] or [{}]
-    settings = tuple(_setting(METHODS[name], {**fixed, **step}) for step in steps)
+    settings = tuple(_setting(name, method, {**fixed, **step}) for step in steps)
     return Sweep(_written(name, fixed), name, settings)
 
 
-def _setting(method: Enhancer, texts: Mapping[str, str]) -> Setting:
+def _setting(name: str, method: Enhancer, texts: Mapping[str, str]) -> Setting:
     # A name that is no parameter's keeps its text, for `resolved` to refuse.
     known = method.parameters
     given = {key: known[key].parsed(text) if key in known else text for key, text in texts.items()}
-    return Setting(_written(method.name, texts), method.name, method.resolved(given))
+    return Setting(_written(name, texts), name, method.resolved(given))
 
 
 def _written(name: str, texts: Mapping[str, str]) -> str:

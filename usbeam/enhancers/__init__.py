@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from usbeam.enhancers import controls, nllr, obnlm, self2self, srad
+from usbeam import weights
+from usbeam.enhancers import controls, nllr, obnlm, self2self, srad, trained
 from usbeam.enhancers.registry import Enhancer, Parameter, Task, Values
 from usbeam.errors import ConfigError, MeasurementError
 from usbeam.image import Image
 
-__all__ = ["METHODS", "Enhancer", "Parameter", "enhance"]
+if TYPE_CHECKING:
+    from usbeam.train.run import Run
+
+__all__ = ["METHODS", "Enhancer", "Parameter", "enhance", "find"]
 
 METHODS: Mapping[str, Enhancer] = {
     each.name: each
@@ -33,14 +38,41 @@ METHODS: Mapping[str, Enhancer] = {
         self2self.self2self,
     )
 }
-"""Every method by its name."""
+"""Every filter by its name."""
 _log = logging.getLogger("usbeam")
+
+
+def find(method: str | os.PathLike[str] | Run) -> Enhancer:
+    """The enhancer that a name, a run or weights mean.
+
+    Parameters
+    ----------
+    method
+        As for `enhance`.
+
+    Raises
+    ------
+    ConfigError
+        If it is unknown. For trained networks also what `usbeam.enhancers.trained.find` raises.
+
+    Examples
+    --------
+    >>> find("gaussian").domain
+    'display'
+    """
+    if isinstance(method, str) and method in METHODS:
+        return METHODS[method]
+    if isinstance(method, str) and not os.path.exists(method) and method not in weights.names():
+        known = ", ".join([*METHODS, *weights.names(), "a run folder or a file of weights"])
+        raise ConfigError("unknown method", location="method", expected=known, found=method)
+    return trained.find(method)
 
 
 def enhance(
     image: Image,
-    method: str,
+    method: str | os.PathLike[str] | Run,
     *,
+    looks: Sequence[Image] = (),
     dynamic_range: float = 60.0,
     progress: Callable[[float], None] | None = None,
     **parameters: Any,
@@ -53,9 +85,14 @@ def enhance(
         In any state that can be brought into the method's domain: a linear method takes complex and envelope images, a
         method for displayed images takes every state. The log (``usbeam``) says what was converted.
     method
-        One of `METHODS`; ``usbeam enhance --list`` shows them with their references.
+        One of `METHODS`; ``usbeam enhance --list`` shows them with their references. Or a trained network: what
+        `usbeam.train.fit` gave, its folder, a file of weights, or the name of weights that come with usbeam.
+    looks
+        For a trained network with ``mode="quality"``: images of the same frame on the same grid, each with speckle of
+        its own. `usbeam.enhance_recording` makes them.
     dynamic_range
-        Displayed range [dB] of an image that is not in dB, for a method for displayed images.
+        Displayed range [dB] of an image that is not in dB, for a method for displayed images. A trained network sees
+        the range that it was trained on, whatever is displayed.
     progress
         Called with the fraction done, by methods that take their time.
     **parameters
@@ -71,9 +108,12 @@ def enhance(
     ------
     ConfigError
         For an unknown method or parameter, a value that is not allowed, an image that is smaller than the method needs,
-        and an image in dB where the linear envelope is needed.
+        an image in dB where the linear envelope is needed, looks of another grid or for a method that takes none, and
+        no looks for one that needs them.
     MeasurementError
         If the image is empty, or has values that are negative or not finite.
+    CheckpointError, FileAccessError
+        If weights are damaged or cannot be read.
 
     Examples
     --------
@@ -84,21 +124,35 @@ def enhance(
     >>> smoother.state, smoother.settings["enhanced"][-1]["method"]
     ('db', 'gaussian')
     """
-    if method not in METHODS:
-        raise ConfigError("unknown method", location="method", expected=", ".join(METHODS), found=method)
-    chosen = METHODS[method]
+    chosen = find(method)
     resolved = chosen.resolved(parameters)
-    _check(image)
-    given = _in_domain(image, chosen, dynamic_range)
-    task = Task(_values(given), given.grid, given.dynamic_range_db or dynamic_range)
+    if not (np.isfinite(dynamic_range) and dynamic_range > 0):
+        raise ConfigError("not a positive number of dB", location="dynamic_range", found=dynamic_range)
+    _check_looks(looks, image, chosen)
+    for each in (image, *looks):
+        _check(each)
+    known = chosen.network.dynamic_range_db if isinstance(chosen, trained.TrainedEnhancer) else 0.0
+    given, *others = (_in_domain(each, chosen, max(dynamic_range, known)) for each in (image, *looks))
+    task = Task(_values(given), given.grid, given.dynamic_range_db or dynamic_range, tuple(map(_values, others)))
     if progress is not None:
         task.progress = progress
     found = np.asarray(chosen.function(task, **resolved), np.float32)
-    done = {"method": method, "parameters": resolved, "from_state": image.state, **task.notes}
+    done = {"method": chosen.name, "parameters": resolved, "from_state": image.state, **task.notes}
     settings = {**image.settings, "enhanced": [*image.settings.get("enhanced", ()), done]}
-    if given.dynamic_range_db is not None:
-        found = (np.clip(found, 0, 1) - 1) * np.float32(given.dynamic_range_db)
-    return dataclasses.replace(given, data=found, settings=settings)
+    if given.dynamic_range_db is None:
+        return dataclasses.replace(given, data=found, settings=settings)
+    shown = image.dynamic_range_db or float(dynamic_range)
+    level = np.maximum((np.clip(found, 0, 1) - 1) * np.float32(given.dynamic_range_db), np.float32(-shown))
+    return dataclasses.replace(given, data=level, dynamic_range_db=shown, settings=settings)
+
+
+def _check_looks(looks: Sequence[Image], image: Image, method: Enhancer) -> None:
+    if looks and not isinstance(method, trained.TrainedEnhancer):
+        raise ConfigError(f"{method.name} takes the image alone", location="looks", found=f"{len(looks)} looks")
+    if any(look.grid != image.grid for look in looks):
+        raise ConfigError("looks of another grid", location="looks", expected="the image's", hint="beamform them on it")
+    if any((look.state == "db") != (image.state == "db") for look in looks):
+        raise ConfigError("looks of another state", location="looks", expected=image.state, hint="leave all complex")
 
 
 def _in_domain(image: Image, method: Enhancer, dynamic_range: float) -> Image:

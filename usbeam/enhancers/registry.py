@@ -139,6 +139,8 @@ class Task:
         Where they lie.
     dynamic_range
         Displayed range [dB]: what a display value of 0 is below one of 1.
+    looks
+        Further images of the same place, each with speckle of its own; for methods that take them.
     progress
         To be called with the fraction done, by an enhancer that takes its time.
     notes
@@ -148,6 +150,7 @@ class Task:
     values: Values
     grid: Grid
     dynamic_range: float = 60.0
+    looks: tuple[Values, ...] = ()
     progress: Callable[[float], None] = _no_progress
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
 

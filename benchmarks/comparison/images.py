@@ -22,11 +22,12 @@ from .scenes import MM, Scene, Size, distance
 Options = Mapping[str, Any]
 LOOKS: dict[str, Options] = {
     "16 oblique looks": {"n_looks": 16, "kind": "oblique"},
-    "4 oblique looks": {"n_looks": 4, "kind": "oblique"},
+    "8 soft oblique looks": {"n_looks": 8, "kind": "oblique", "max_sine": 0.7, "fade": 1.0},
     "3 looks of 2/3": {"n_looks": 3, "share": 2 / 3},
     "3 looks of 1/2": {"n_looks": 3, "share": 1 / 2},
 }
-"""Compounds: sides of lines through k-space, or groups of neighbouring elements, each so large a part of the array."""
+"""Compounds: sides of lines through k-space, with the defaults or with all angles and soft rims; or groups of
+neighbouring elements, each so large a part of the array."""
 BESIDE: dict[str, Options] = {
     "2 transmitters": {"n_looks": 1, "transmits": "ends:2"},
     "apodised": {"n_looks": 1, "f_number": 1.0, "window": "hann", "transmit_f_number": 1.0, "transmit_window": "hann"},

@@ -59,7 +59,7 @@ def enhance(
         ),
     ] = None,
     runtime: Annotated[
-        str | None, typer.Option(help="What runs a trained network: torch.", show_default="torch")
+        str | None, typer.Option(help="What runs a trained network: torch, onnx or openvino.", show_default="torch")
     ] = None,
     frame: Annotated[int, typer.Option(help="Of a recording, which frame.")] = 0,
     x: Annotated[str | None, typer.Option(help="Of a recording: lateral range, -20mm:20mm.")] = None,

@@ -23,6 +23,7 @@ from usbeam.cli.demo import demo
 from usbeam.cli.doctor import doctor, warmup
 from usbeam.cli.enhance import enhance
 from usbeam.cli.evaluate import evaluate
+from usbeam.cli.export import export
 from usbeam.cli.info import info
 from usbeam.cli.pairs import pairs
 from usbeam.cli.psf import psf
@@ -52,6 +53,7 @@ for command in (
     pairs,
     train,
     enhance,
+    export,
     psf,
     evaluate,
     compare,

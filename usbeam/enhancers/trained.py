@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from usbeam.train.inference import Trained
     from usbeam.train.run import Run
 
-RUNTIMES = ("torch",)
+RUNTIMES = ("torch", "onnx", "openvino")
 GATE_DB, GATE_WIDTH_DB = 9.5, 0.8
 """How far a pixel stands out of the result where half of it comes back, and how sharply that sets in."""
 SPACING_TOLERANCE = 0.05
@@ -105,7 +105,7 @@ def trained(
         found = _gated(found, full)
     task.notes.update(
         model=known.model,
-        weights={"file": known.file, "sha256": known.sha256},
+        weights={"file": known.path.name, "sha256": known.sha256},
         trained_on={"dynamic_range_db": known.dynamic_range_db, "spacing": known.spacing},
         flipped_too=True,
         n_looks=len(task.looks),

@@ -18,7 +18,7 @@ from usbeam.io.safe import access_error
 from usbeam.train import weights
 from usbeam.train.data import SCALE_DB, fed
 from usbeam.train.networks import Network
-from usbeam.train.runtimes import Runner, runner
+from usbeam.train.runtimes import OTHERS, SHA256, Runner, refuse_missing, runner
 
 Levels = npt.NDArray[np.float64]
 DOMAINS = ("display", "median")
@@ -39,15 +39,15 @@ class Trained:
         Of the images that it was trained on.
     spacing : (z, x), optional
         Of their pixels [m].
-    file, sha256
-        Name and checksum of the weights.
+    path, sha256
+        File and checksum of the weights.
     """
 
     network: Network
     domain: str
     dynamic_range_db: float
     spacing: tuple[float, float] | None
-    file: str
+    path: Path
     sha256: str
     _runners: dict[str, Runner] = field(default_factory=_NOTHING.copy, repr=False)
 
@@ -84,7 +84,8 @@ class Trained:
             If the network makes values of it that are no numbers.
         """
         if runtime not in self._runners:
-            self._runners[runtime] = runner(self.network, runtime)
+            refuse_missing(runtime)
+            self._runners[runtime] = runner(self.network, runtime, self._exported() if runtime in OTHERS else None)
         run = self._runners[runtime]
         values = np.clip(1 + np.asarray(level_db, np.float64) / self.dynamic_range_db, 0, 1)
         given = fed(values, self.dynamic_range_db, self.domain)
@@ -93,13 +94,28 @@ class Trained:
         if not np.all(np.isfinite(found)):
             raise MeasurementError(
                 "the network makes values that are no numbers of this image",
-                path=self.file,
+                path=self.path,
                 location=self.model,
                 hint="train it anew; its weights may be too large",
             )
         if self.domain == "median":
             return SCALE_DB * found
         return self.dynamic_range_db * (found - np.median(values))
+
+    def _exported(self) -> bytes | None:
+        """The ONNX model beside the weights, if it was made of them."""
+        file = self.path.with_suffix(".onnx")
+        if not file.is_file():
+            return None
+        import onnx
+        from google.protobuf.message import DecodeError
+
+        try:
+            content = file.read_bytes()
+            facts = {each.key: each.value for each in onnx.load_from_string(content).metadata_props}
+        except (OSError, DecodeError):
+            return None
+        return content if facts.get(SHA256) == self.sha256 else None
 
 
 def load(path: str | os.PathLike[str]) -> Trained:
@@ -129,7 +145,7 @@ def load(path: str | os.PathLike[str]) -> Trained:
         str(domain),
         float(facts["dynamic_range_db"]),
         None if spacing is None else (float(spacing[0]), float(spacing[1])),
-        Path(path).name,
+        Path(path),
         sha256,
     )
 

@@ -1,8 +1,10 @@
-"""What runs a network: PyTorch."""
+"""What runs a network: PyTorch, ONNX Runtime or OpenVINO, all in float32 and with as many threads as torch has."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +16,14 @@ from usbeam.train.networks import Network
 Array = npt.NDArray[np.float32]
 Runner = Callable[[Array], Array]
 """From one image ``(n_z, n_x)``, as the network is fed, to what it makes of it."""
+OTHERS = {"onnx": "onnxruntime", "openvino": "openvino"}
+"""Runtimes beside torch, which take an ONNX model, and their packages."""
+RUNTIMES = ("torch", *OTHERS)
+SHA256 = "sha256"
+"""Where a model keeps the checksum of the weights that it was made of."""
 
 
-def runner(network: Network, runtime: str = "torch") -> Runner:
+def runner(network: Network, runtime: str = "torch", model: bytes | None = None) -> Runner:
     """Make a network ready to run.
 
     Parameters
@@ -25,15 +32,42 @@ def runner(network: Network, runtime: str = "torch") -> Runner:
         See `usbeam.train.networks`.
     runtime
         One of `RUNTIMES`.
+    model
+        The network as `usbeam.train.export.model` makes it, which is done here if none is given.
 
     Raises
     ------
     ConfigError
-        For an unknown runtime.
+        For an unknown runtime, or one that is not installed.
     """
     if runtime not in RUNTIMES:
         raise ConfigError("unknown runtime", location="runtime", expected=", ".join(RUNTIMES), found=runtime)
-    return RUNTIMES[runtime](network)
+    if runtime == "torch":
+        return _torch(network)
+    refuse_missing(runtime)
+    if model is None:
+        from usbeam.train import export
+
+        model = export.model(network)
+    return _onnx(model) if runtime == "onnx" else _openvino(model)
+
+
+def refuse_missing(runtime: str) -> None:
+    """A runtime that is not installed.
+
+    Raises
+    ------
+    ConfigError
+        With the line that installs it.
+    """
+    for package in (OTHERS[runtime], "onnx", "onnxscript") if runtime in OTHERS else ():
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(
+                f"the runtime needs {package}, which is not installed",
+                location="runtime",
+                found=runtime,
+                hint="pip install 'usbeam[train,export]'",
+            )
 
 
 def _torch(network: Network) -> Runner:
@@ -44,5 +78,20 @@ def _torch(network: Network) -> Runner:
     return run
 
 
-RUNTIMES = {"torch": _torch}
-"""By name."""
+def _onnx(model: bytes) -> Runner:
+    import onnxruntime
+
+    options: Any = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda image: session.run(None, {"image": image[None, None]})[0][0, 0]
+
+
+def _openvino(model: bytes) -> Runner:
+    import openvino
+
+    core: Any = openvino.Core()
+    # On processors that have bfloat16 that is what it takes if nothing is said.
+    wanted = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled: Any = core.compile_model(core.read_model(model), "CPU", wanted)
+    return lambda image: np.array(compiled([image[None, None]])[0][0, 0])

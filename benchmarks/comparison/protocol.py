@@ -29,7 +29,7 @@ from usbeam.measure.metrics import cnr_eq2, speckle_snr
 from .images import BESIDE, LOOKS, MADE, ORIGINAL, images, level_error_db, line_level_db, psf_width
 from .scenes import Scene, Size, points, scenes
 
-TARGETS = (1.2, 1.4, 1.7)
+TARGETS = (1.2, 1.4, 1.7, 2.4)
 """Edge widths over the original's that are allowed."""
 COMPOUND = "looks"
 """Spatial compounding, alone or with a filter after it."""

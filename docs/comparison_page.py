@@ -21,8 +21,9 @@ IMAGES = Path(__file__).parent / "images"
 BLOCK = re.compile(r"(<!-- from (\S+): (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 """A file of the results, and the heading of one of its sections: the file's title for what stands before all others."""
 PICTURES = {
+    "curves_selection_alone": 1100,
+    "curves_selection_after_looks": 1100,
     "curves_test_alone": 1100,
-    "curves_test_after_looks": 1100,
     "pictures_test": 1400,
     "pictures_lines": 1400,
     "pictures_aberrated": 1400,

@@ -21,8 +21,8 @@ from .scenes import MM, Scene, Size, distance
 
 Options = Mapping[str, Any]
 LOOKS: dict[str, Options] = {
-    "16 oblique looks": {"n_looks": 16, "kind": "oblique"},
     "8 soft oblique looks": {"n_looks": 8, "kind": "oblique", "max_sine": 0.7, "fade": 1.0},
+    "16 oblique looks": {"n_looks": 16, "kind": "oblique"},
     "3 looks of 2/3": {"n_looks": 3, "share": 2 / 3},
     "3 looks of 1/2": {"n_looks": 3, "share": 1 / 2},
 }

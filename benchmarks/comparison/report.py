@@ -148,12 +148,18 @@ def write(
 
 
 def _alone(comparison: Comparison) -> Comparison:
-    """The methods on the plain image, and compounding."""
-    return dataclasses.replace(comparison, sweeps=[each for each in comparison.sweeps if JOIN not in each.label])
+    """The methods on the plain image, and every compound by itself."""
+    sweeps: list[Sweep] = []
+    for sweep in comparison.sweeps:
+        if sweep.label == COMPOUND:
+            sweeps += [Sweep(each.label, COMPOUND, (each,)) for each in sweep.settings]
+        elif JOIN not in sweep.label:
+            sweeps.append(sweep)
+    return dataclasses.replace(comparison, sweeps=sweeps)
 
 
 def _after(comparison: Comparison) -> Comparison:
-    """The methods on one compound, beside the yardsticks: one curve each."""
+    """The methods on the first compound, beside the yardsticks: one curve each."""
     base = next(iter(LOOKS)) + JOIN
     sweeps: list[Sweep] = []
     for sweep in comparison.sweeps:

@@ -52,6 +52,7 @@ def train(
 
     try:
         from usbeam.train.config import read_toml
+        from usbeam.train.run import STATE
         from usbeam.train.training import fit
     except ModuleNotFoundError as error:
         raise ConfigError(f"training needs {error.name}", hint="pip install 'usbeam[train]'") from error
@@ -78,7 +79,8 @@ def train(
                 on_epoch=tell,
             )
     except KeyboardInterrupt:
-        say(f"usbeam: the last state is in {output}; --resume goes on from it")
+        if (output / STATE).is_file():
+            say(f"usbeam: the last state is in {output}; --resume goes on from it")
         raise
     if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun starts, one speaks
         _report(run, as_json)

@@ -88,7 +88,7 @@ def _onnx(model: bytes) -> Runner:
 
 
 def _openvino(model: bytes) -> Runner:
-    import openvino
+    import openvino  # pyright: ignore[reportMissingImports]  # 180 MB: not among what developers need
 
     core: Any = openvino.Core()
     # On processors that have bfloat16 that is what it takes if nothing is said.

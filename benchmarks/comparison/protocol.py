@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,9 +114,25 @@ class Protocol:
         self.size, self.texts, self.folder, self.say = size, texts, folder, say
         self.psf = psf_width(size)
 
+    def drawn(self, which: str) -> list[Scene]:
+        """The phantoms of a set."""
+        return scenes(which, self.size, self.psf.lateral_fwhm)
+
+    def made(self, scene: Scene) -> dict[str, ub.Image]:
+        """Images of a phantom by name, ``original`` first; kept."""
+        return images(scene, self.size, self.folder / "images")
+
+    def unfiltered(self) -> Collection[str]:
+        """Names of images that are shown as they are."""
+        return MADE
+
+    def listed(self, plain: Sequence[Sweep]) -> list[Sweep]:
+        """All that is compared, in the order of the tables."""
+        return [*plain, *compounded(plain)]
+
     def measured(self, which: str, texts: Sequence[str], keep: Callable[[str], bool] = lambda label: True) -> Set:
         """A set by every method, alone and after compounding; `keep` says which of the labels are wanted."""
-        drawn = scenes(which, self.size, self.psf.lateral_fwhm)
+        drawn = self.drawn(which)
         plain = sweeps(texts)
         results: dict[str, Results] = {}
         shown: dict[str, ub.Image] = {}
@@ -125,7 +141,7 @@ class Protocol:
             self.say(scene.name)
             pairs = scene.regions(self.psf.lateral_fwhm)
             of_scene: Results = {}
-            for name, image in images(scene, self.size, self.folder / "images").items():
+            for name, image in self.made(scene).items():
                 wanted = texts if name == ORIGINAL else _wanted(plain, name, keep)
                 found = compare({scene.name: image}, pairs, wanted, keep=self.folder / "figures")
                 for label, result in found.results[scene.name].items():
@@ -136,7 +152,7 @@ class Protocol:
                 if scene is drawn[0]:
                     shown |= enhanced
             results[scene.name] = of_scene
-        listed = _kept([*plain, *compounded(plain)], results[drawn[0].name], keep)
+        listed = _kept(self.listed(plain), results[drawn[0].name], keep)
         labels = {setting.label for sweep in listed for setting in sweep.settings}
         results = {name: {label: each[label] for label in labels} for name, each in results.items()}
         pairs = drawn[0].regions(self.psf.lateral_fwhm)
@@ -164,14 +180,14 @@ class Protocol:
     def applied(self, which: str, frozen: Sequence[Frozen]) -> Set:
         """The frozen settings on another set; the Gaussian and the median in all settings, as yardsticks."""
         labels = {label for each in frozen for label in each.settings.values()}
-        wanted = {_parted(label)[1] for label in labels}
+        wanted = {parted(label)[1] for label in labels}
         yardsticks = [text for text in self.texts if text.partition(":")[0] in YARDSTICKS]
         rest = [text for text in self.texts if text not in yardsticks]
         others = [each for sweep in sweeps(rest) for each in sweep.settings if each.label in wanted]
         others = [each for each in others if each.method not in (IDENTITY, *YARDSTICKS)]
 
         def keep(label: str) -> bool:
-            return label in labels or label in MADE or label.partition(":")[0] in (IDENTITY, *YARDSTICKS)
+            return label in labels or label in self.unfiltered() or label.partition(":")[0] in (IDENTITY, *YARDSTICKS)
 
         return self.measured(which, yardsticks + _grouped(others), keep)
 
@@ -179,11 +195,11 @@ class Protocol:
         """What settings do to points, label by label; never kept, so that times are of one run."""
         scene = points("test", self.size)
         self.say(scene.name)
-        given = images(scene, self.size, self.folder / "images")
+        given = self.made(scene)
         settings = {each.label: each for sweep in sweeps(self.texts) for each in sweep.settings}
         found: dict[str, OnPoints] = {}
         for label in labels:
-            name, filtered = _parted(label)
+            name, filtered = parted(label)
             setting = settings[filtered]
             image, seconds = _timed(given[name], setting)
             widths = [width for place in scene.points if (width := apparent_width(image, place)) is not None]
@@ -220,7 +236,7 @@ def _label(base: str, label: str) -> str:
     return base if label == IDENTITY else f"{base}{JOIN}{label}"
 
 
-def _parted(label: str) -> tuple[str, str]:
+def parted(label: str) -> tuple[str, str]:
     """The image and the filter's setting that a label stands for."""
     if label in MADE:
         return label, IDENTITY

@@ -35,6 +35,7 @@ _HOMES = {
     "load_image": "usbeam.io",
     "load_pairs": "usbeam.io.pairs_file",
     "make_pairs": "usbeam.pairs",
+    "adapt": "usbeam.adaptation",
     "diagnose": "usbeam.diagnosis",
     "open_variables": "usbeam.io.convert.matlab",
     "save": "usbeam.io",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from usbeam import train as train
     from usbeam.acquisition import Acquisition as Acquisition
     from usbeam.acquisition import Truth as Truth
+    from usbeam.adaptation import adapt as adapt
     from usbeam.beamforming import subsets as subsets
     from usbeam.beamforming.angular import Angular as Angular
     from usbeam.beamforming.looks import Looks as Looks

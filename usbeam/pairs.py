@@ -264,7 +264,7 @@ def _checked_grid(grid: Grid | None, recordings: Sequence[Acquisition]) -> Grid:
 
 
 def _source(recordings: Sequence[Acquisition], settings: Sequence[Mapping[str, Any]]) -> Source:
-    digests = [_digest(recording) for recording in recordings]
+    digests = [samples_sha256(recording) for recording in recordings]
     for i, recording in enumerate(recordings):
         if digests.index(digests[i]) < i:
             raise ConfigError("the same recording twice", path=recording.path, location="files")
@@ -273,7 +273,7 @@ def _source(recordings: Sequence[Acquisition], settings: Sequence[Mapping[str, A
     return Source(file=tuple(names), sha256=tuple(digests), settings=texts, speckle_cell=np.zeros((len(names), 2)))
 
 
-def _digest(recording: Acquisition) -> str:
+def samples_sha256(recording: Acquisition) -> str:
     """SHA-256 of the samples; readers of files know it."""
     known = getattr(recording.samples, "sha256", None)
     if known:

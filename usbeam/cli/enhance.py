@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from usbeam.enhancers import Enhancer, Parameter
     from usbeam.grid import Grid
     from usbeam.image import Image
+    from usbeam.train.run import Run
 
 ENDINGS = {"--output": (".h5", ".hdf5"), "--png": (".png", ".pdf", ".svg")}
 
@@ -25,7 +27,8 @@ def enhance(
     image: Annotated[
         Path | None,
         typer.Argument(
-            help="An image that `usbeam beamform` made (.h5); with --mode quality a recording.", show_default=False
+            help="An image that `usbeam beamform` made (.h5); with --mode quality or --adapt a recording.",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
@@ -55,9 +58,16 @@ def enhance(
         str | None,
         typer.Option(
             help="Of a trained network. fast: the image alone; quality: looks as well, which takes a recording.",
-            show_default="fast",
+            show_default="fast; with --adapt quality",
         ),
     ] = None,
+    adapted: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help="Train the network a little further on looks of this recording; kept beside it, and used again.",
+        ),
+    ] = False,
     runtime: Annotated[
         str | None, typer.Option(help="What runs a trained network: torch, onnx or openvino.", show_default="torch")
     ] = None,
@@ -95,14 +105,16 @@ def enhance(
     named = [f"{key}={value}" for key, value in options.items() if value is not None]
     parameters = _parameters(name, [*(assigned or []), *named])
     place = {"x": x, "z": z, "shape": shape, "spacing": spacing}
+    network: str | Run = name
     start = time.perf_counter()
-    if parameters.get("mode") == "quality":
-        recording = _recording(source)
-        grid = _grid(recording, name, place)
+    if adapted or parameters.get("mode") == "quality":
+        recording = _recording(source, "--adapt" if adapted else "--mode")
+        network = _adapted(recording, name, frame) if adapted else name
+        grid = _grid(recording, network, place)
         loaded = time.perf_counter()
         with progress_bar(name) as advance:
             found = ub.enhance_recording(
-                recording, name, grid, frame=frame, dynamic_range=dynamic_range, progress=advance, **parameters
+                recording, network, grid, frame=frame, dynamic_range=dynamic_range, progress=advance, **parameters
             )
     else:
         _refuse_places({**place, "frame": frame or None})
@@ -122,6 +134,7 @@ def enhance(
         "files": [str(path) for path in (target, png) if path is not None],
         "state": found.state,
         "shape": list(found.grid.shape),
+        "adapted": None if isinstance(network, str) else str(network.folder),
         "seconds": seconds,
         **found.settings["enhanced"][-1],
     }
@@ -163,8 +176,8 @@ def _check_outputs(source: Path, outputs: Mapping[str, Path | None], dynamic_ran
         raise ConfigError("not a positive number of dB", location="--dynamic-range", found=dynamic_range)
 
 
-def _recording(source: Path) -> Acquisition:
-    """The channel data; an image, which has none, is refused."""
+def _recording(source: Path, option: str) -> Acquisition:
+    """The channel data that an option asks for; an image, which has none, is refused."""
     import usbeam as ub
     from usbeam.errors import ConfigError, FileFormatError
 
@@ -173,17 +186,34 @@ def _recording(source: Path) -> Acquisition:
     except FileFormatError as error:
         if error.found != "usbeam-image":
             raise
+        what = {"--mode": "quality", "--adapt": "adapting"}[option]
         raise ConfigError(
-            "quality needs channel data, of which an image holds none any more",
+            f"{what} needs channel data, of which an image holds none any more",
             path=source,
-            location="--mode",
+            location=option,
             expected="a recording",
             found="an image",
-            hint="give the recording that it was made of, or --mode fast",
+            hint="give the recording that it was made of" + (", or --mode fast" if option == "--mode" else ""),
         ) from error
 
 
-def _grid(recording: Acquisition, name: str, place: Mapping[str, str | None]) -> Grid | None:
+def _adapted(recording: Acquisition, name: str, frame: int) -> Run:
+    """A network after a brief training on looks of the recording: the one that is kept beside it, if there is one."""
+    from usbeam.enhancers import METHODS
+    from usbeam.errors import ConfigError
+
+    if name in METHODS:
+        raise ConfigError("is for trained networks", location="--adapt", found=name)
+    try:
+        from usbeam.adaptation import adapt
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"adapting needs {error.name}", hint="pip install 'usbeam[train]'") from error
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it greets every process, twice
+    with progress_bar("adapting") as advance:
+        return adapt(recording, name, frames=[frame], progress=advance)
+
+
+def _grid(recording: Acquisition, network: str | Run, place: Mapping[str, str | None]) -> Grid | None:
     """That of the options; pixels are those of the training where no option says otherwise."""
     from usbeam.cli.beamform import read_grid
     from usbeam.grid import Grid
@@ -194,7 +224,7 @@ def _grid(recording: Acquisition, name: str, place: Mapping[str, str | None]) ->
         return None
     if place["shape"] is not None or place["spacing"] is not None:
         return read_grid(recording, **place)
-    whole = trained_grid(recording, name)
+    whole = trained_grid(recording, network)
     x, z = (
         (float(axis[0]), float(axis[-1])) if text is None else parse_range(text, "length")
         for axis, text in ((whole.x, place["x"]), (whole.z, place["z"]))

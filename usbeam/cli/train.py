@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def train(
-    pairs: Annotated[Path, typer.Argument(help="Pairs that `usbeam pairs` made (.h5).", show_default=False)],
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            help="Pairs that `usbeam pairs` made (.h5); with --from also a recording, for the network to adapt to.",
+            show_default=False,
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Run folder to write.", show_default=False)],
     model: Annotated[
         str | None,
@@ -43,7 +49,7 @@ def train(
     overwrite: Overwrite = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Train a network on pairs of images.
+    """Train a network on pairs of images, or adapt one to a recording.
 
     The run folder holds the best weights, settings, facts, curves, a picture after each epoch, and the state from
     which --resume goes on to the same result. Needs the extra `train`.
@@ -51,6 +57,8 @@ def train(
     from usbeam.errors import ConfigError
 
     try:
+        from usbeam.adaptation import adapt
+        from usbeam.io import load
         from usbeam.train.config import read_toml
         from usbeam.train.run import STATE
         from usbeam.train.training import fit
@@ -61,6 +69,22 @@ def train(
     given: dict[str, Any] = {} if config is None else read_toml(config)
     options = {"model": model, "epochs": epochs, "seed": seed}
     given |= {name: value for name, value in options.items() if value is not None}
+
+    if start is not None and _is_recording(pairs):
+        if resume:
+            raise ConfigError("an adaptation begins anew", location="--resume", hint="leave it out")
+        with progress_bar("adapting") as advance:
+            run = adapt(
+                load(pairs),
+                start,
+                out=output,
+                config=given,
+                device=device,
+                overwrite=settings.overwrite,
+                progress=advance,
+            )
+        _report(run, as_json)
+        return
 
     def tell(epoch: Epoch) -> None:
         say(f"epoch {epoch.epoch}: loss {epoch.train_loss:.4g}, held out {epoch.validation_loss:.4g}")
@@ -86,6 +110,19 @@ def train(
         _report(run, as_json)
 
 
+def _is_recording(path: Path) -> bool:
+    """Whether a file says so; what cannot be read is left to those who report it."""
+    from usbeam.errors import UsbeamError
+    from usbeam.io.identify import find_spec
+    from usbeam.io.safe import open_hdf5
+
+    try:
+        with open_hdf5(path) as file:
+            return find_spec(file).name == "usbeam-channel-data"
+    except UsbeamError:
+        return False
+
+
 def _report(run: Run, as_json: bool) -> None:
     best, last = run.best, run.history[-1]
     summary: dict[str, Any] = {
@@ -100,6 +137,7 @@ def _report(run: Run, as_json: bool) -> None:
         "step_seconds": min(epoch.step_seconds for epoch in run.history),
         "waiting": max(epoch.waiting for epoch in run.history),
         "split": run.facts["split"],
+        "adapted": run.facts.get("adapted"),
     }
     line = (
         f"{run.folder}: {run.config.model}, {summary['parameters']} parameters, {len(run.history)} epochs in "
@@ -107,4 +145,8 @@ def _report(run: Run, as_json: bool) -> None:
         f"waiting for data), loss held out "
         f"{last.validation_loss:.4g}; {run.facts['split']}"
     )
+    adapted = summary["adapted"]
+    if adapted is not None:
+        losses = ", ".join(f"{each:.4g}" for each in adapted["loss"]["rounds"])
+        line += f"; loss held out before {adapted['loss']['before']:.4g}, at best in each round {losses}"
     result(summary, as_json, [line])

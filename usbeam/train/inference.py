@@ -39,6 +39,8 @@ class Trained:
         Of the images that it was trained on.
     spacing : (z, x), optional
         Of their pixels [m].
+    cell : (z, x), optional
+        Size of their speckle, in pixels.
     path, sha256
         File and checksum of the weights.
     """
@@ -47,6 +49,7 @@ class Trained:
     domain: str
     dynamic_range_db: float
     spacing: tuple[float, float] | None
+    cell: tuple[float, float] | None
     path: Path
     sha256: str
     _runners: dict[str, Runner] = field(default_factory=_NOTHING.copy, repr=False)
@@ -133,21 +136,24 @@ def load(path: str | os.PathLike[str]) -> Trained:
         sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise access_error(error, path) from error
-    domain, spacing = facts.get("domain"), facts.get("spacing")
+    domain = facts.get("domain")
     if domain not in DOMAINS:
         raise _missing(path, "domain", " or ".join(DOMAINS), facts)
     if not _positive(facts.get("dynamic_range_db")):
         raise _missing(path, "dynamic_range_db", "a positive number of dB", facts)
-    if spacing is not None and not (isinstance(spacing, list) and len(spacing) == 2 and all(map(_positive, spacing))):
-        raise _missing(path, "spacing", "two lengths in metres, or none", facts)
-    return Trained(
-        network,
-        str(domain),
-        float(facts["dynamic_range_db"]),
-        None if spacing is None else (float(spacing[0]), float(spacing[1])),
-        Path(path),
-        sha256,
-    )
+    spacing, size = (_lengths(path, name, facts) for name in ("spacing", "speckle_cell"))
+    cell = None if spacing is None or size is None else (size[0] / spacing[0], size[1] / spacing[1])
+    return Trained(network, str(domain), float(facts["dynamic_range_db"]), spacing, cell, Path(path), sha256)
+
+
+def _lengths(path: str | os.PathLike[str], name: str, facts: Mapping[str, Any]) -> tuple[float, float] | None:
+    """In depth and across, where they are known."""
+    found = facts.get(name)
+    if found is None:
+        return None
+    if not (isinstance(found, list) and len(found) == 2 and all(map(_positive, found))):
+        raise _missing(path, name, "two lengths in metres, or none", facts)
+    return float(found[0]), float(found[1])
 
 
 def _positive(value: Any) -> bool:

@@ -123,8 +123,8 @@ def make_pairs(
     >>> grid = ub.Grid.spaced(x=(-2e-3, 2e-3), z=(8.5e-3, 11.5e-3), spacing=(0.06e-3, 0.12e-3))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     pairs = ub.make_pairs([recording], grid, out=f"{folder}/pairs.h5", n_pairs=4)
-    ...     len(pairs), pairs.lq[0].shape, bool(abs(pairs.correlation).max() < 0.2)
-    (4, (51, 34), True)
+    ...     len(pairs), pairs.lq[0].shape, pairs.correlation.shape
+    (4, (51, 34), (4,))
     """
     check_output(out, overwrite=overwrite)
     if seed not in range(MAX_SEED):

@@ -31,7 +31,7 @@ from torch.nn.functional import l1_loss
 from usbeam import __version__
 from usbeam.acquisition import Acquisition
 from usbeam.beamforming.angular import Angular
-from usbeam.enhancers import scale, trained
+from usbeam.enhancers import trained
 from usbeam.errors import ConfigError, FileAccessError
 from usbeam.grid import Grid
 from usbeam.io.pairs_file import load_pairs
@@ -63,6 +63,8 @@ N_PAIRS = 32
 MAX_ROUNDS = 3
 GAIN = 0.005
 """Share by which a round must better the loss on what is kept out."""
+SCALE_TOLERANCE = 0.1
+"""Share by which the pixels of a speckle may differ from the training's before the grid is another."""
 ENDING = ".usbeam-adapted"
 """Of the folder beside a recording."""
 _PAIRS_SHARE = 0.1
@@ -232,12 +234,12 @@ def _grid(recording: Acquisition, network: str | os.PathLike[str] | Run, start: 
     if start.cell is None:
         return grid
     found = speckle.cell(Angular(recording, grid)(recording.frame(frame)).image())
-    pixels = (found[0] / grid.spacing[0], found[1] / grid.spacing[1])
-    ratios = scale.ratios(pixels, start.cell)
-    if ratios is None:
+    mine = [size / step for size, step in zip(found, grid.spacing, strict=True)]
+    ratios = [own / theirs for own, theirs in zip(mine, start.cell, strict=True)]
+    if all(abs(ratio - 1) <= SCALE_TOLERANCE for ratio in ratios):
         return grid
     x, z = ((float(axis[0]), float(axis[-1])) for axis in (grid.x, grid.z))
-    return Grid.spaced(x=x, z=z, spacing=(grid.spacing[0] / ratios[0], grid.spacing[1] / ratios[1]))
+    return Grid.spaced(x=x, z=z, spacing=(grid.spacing[0] * ratios[0], grid.spacing[1] * ratios[1]))
 
 
 def _physics(recording: Acquisition) -> dict[str, Any]:

@@ -4,10 +4,6 @@ The network sees the image as it saw those that it was trained on: compressed to
 domain (`usbeam.train.data.fed`). It sees it twice, the second time flipped left to right, and both results are
 averaged. What it makes lies on the image's own scale, so that 0 dB is the maximum of what was given.
 
-Where the training says how large a speckle was in its pixels, and the speckle of this image can be measured and has
-another size, the network sees the image on a grid where both agree, and its result comes back onto the image's own
-(`usbeam.enhancers.scale`).
-
 ``mode=quality`` takes besides the image four oblique looks at the same frame, each of which has speckle of its own, and
 gives half of what it makes of the image plus half the mean of what it makes of the looks. The levels of each are taken
 re the median of that look. That needs channel data (`usbeam.enhance_recording`).
@@ -31,7 +27,6 @@ import numpy as np
 import numpy.typing as npt
 
 from usbeam import weights
-from usbeam.enhancers import scale
 from usbeam.enhancers.controls import refuse_smaller
 from usbeam.enhancers.registry import Choice, Enhancer, Task, Values, enhancer
 from usbeam.errors import ConfigError, FileAccessError
@@ -96,15 +91,13 @@ def trained(
         )
     if mode == "fast" and task.looks:
         raise ConfigError("fast takes the image alone", location="looks", found=f"{len(task.looks)} looks")
-    images = [_level_db(values, task) for values in (task.values, *task.looks)]
-    cell = None if known.cell is None else scale.cell(images[0])
-    shape = _fed_shape(cell, known, task)
-    warnings = list(_differences(task, known, cell, shape))
+    warnings = list(_differences(task, known))
     for text in warnings:
         _log.warning("%s: %s", known.model, text)
+    images = [_level_db(values, task) for values in (task.values, *task.looks)]
     made: list[npt.NDArray[np.float64]] = []
     for number, image in enumerate(images):
-        made.append(_enhanced(image, known, shape, runtime))
+        made.append(known.enhanced(image, runtime))
         task.progress((number + 1) / len(images))
     found = made[0] if mode == "fast" else (made[0] + np.mean(made[1:], axis=0)) / 2
     full = images[0] - np.median(images[0])
@@ -113,9 +106,7 @@ def trained(
     task.notes.update(
         model=known.model,
         weights={"file": known.path.name, "sha256": known.sha256},
-        trained_on={"dynamic_range_db": known.dynamic_range_db, "spacing": known.spacing, "speckle_pixels": known.cell},
-        speckle_pixels=cell,
-        fed_pixels=shape,
+        trained_on={"dynamic_range_db": known.dynamic_range_db, "spacing": known.spacing},
         flipped_too=True,
         n_looks=len(task.looks),
         warnings=warnings,
@@ -187,43 +178,13 @@ def _gated(found: npt.NDArray[np.float64], full: npt.NDArray[np.float64]) -> npt
     return level + expit((full - level - GATE_DB) / GATE_WIDTH_DB) * (full - level)
 
 
-def _fed_shape(cell: tuple[float, float] | None, network: Trained, task: Task) -> tuple[int, int]:
-    """Pixels of the image that the network sees, for its speckle to be as large as in the training."""
-    own = task.grid.shape
-    ratios = None if cell is None or network.cell is None else scale.ratios(cell, network.cell)
-    if ratios is None:
-        return own
-    shape = tuple(round((n - 1) * ratio) + 1 for n, ratio in zip(own, ratios, strict=True))
-    is_far = max(*ratios, *(1 / ratio for ratio in ratios)) > scale.LARGEST
-    return own if is_far or min(shape) < network.smallest else (shape[0], shape[1])
-
-
-def _enhanced(
-    level_db: npt.NDArray[np.float64], network: Trained, shape: tuple[int, int], runtime: str
-) -> npt.NDArray[np.float64]:
-    """What a network makes of an image that it sees in so many pixels."""
-    if shape == level_db.shape:
-        return network.enhanced(level_db, runtime)
-    return scale.resampled(network.enhanced(scale.resampled(level_db, shape), runtime), level_db.shape)
-
-
-def _differences(
-    task: Task, network: Trained, cell: tuple[float, float] | None, shape: tuple[int, int]
-) -> Iterator[str]:
-    """Where what the network sees is not as in the training."""
+def _differences(task: Task, network: Trained) -> Iterator[str]:
+    """Where the image is not as those of the training were."""
     if task.dynamic_range < network.dynamic_range_db:
         yield (
             f"the image shows {task.dynamic_range:g} dB, the network was trained on {network.dynamic_range_db:g} dB; "
             "take an image from before log compression"
         )
-    if cell is not None and network.cell is not None:
-        if shape == task.grid.shape and scale.ratios(cell, network.cell) is not None:
-            mine, theirs = (" x ".join(f"{each:.1f}" for each in size) for size in (cell, network.cell))
-            yield (
-                f"speckle of {mine} pixels (depth x across), the network was trained on {theirs}; "
-                "too much to be made up for"
-            )
-        return
     if network.spacing is None:
         return
     pairs = list(zip(task.spacing, network.spacing, strict=True))

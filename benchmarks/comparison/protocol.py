@@ -110,6 +110,8 @@ class Protocol:
         Told what is being done.
     """
 
+    targets: Sequence[float] = TARGETS
+
     def __init__(self, size: Size, texts: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
         self.size, self.texts, self.folder, self.say = size, texts, folder, say
         self.psf = psf_width(size)
@@ -175,7 +177,7 @@ class Protocol:
 
     def select(self, selection: Set) -> list[Frozen]:
         """The settings for each R."""
-        return [Frozen(target, _best(selection.comparison.rows, target)) for target in TARGETS]
+        return [Frozen(target, _best(selection.comparison.rows, target)) for target in self.targets]
 
     def applied(self, which: str, frozen: Sequence[Frozen]) -> Set:
         """The frozen settings on another set; the Gaussian and the median in all settings, as yardsticks."""

@@ -1,0 +1,164 @@
+"""Networks and filters through the comparison's protocol: filters are frozen on the selection set, networks learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import usbeam as ub
+from benchmarks.comparison.images import MADE, ORIGINAL, made
+from benchmarks.comparison.protocol import CURVES, QUICK_CURVES, TARGETS, Protocol, apparent_width, parted
+from benchmarks.comparison.scenes import Scene, points
+from usbeam.comparison.methods import Setting, Sweep, sweeps
+from usbeam.enhancers import trained
+from usbeam.errors import UsbeamError
+from usbeam.train import Run
+
+from .scenes import SOUND_SPEED, Geometry, misjudged, recorded
+from .training import STRATEGIES
+
+CLASSICAL = (ORIGINAL, "8 soft oblique looks", "16 oblique looks", "2 transmitters")
+"""Images of `benchmarks.comparison` that are made: the plain one, the compounds, and what the paper starts from."""
+WIDEST = 3.2
+"""Edge width over the original's that is allowed as well: networks go there."""
+FILTERS = ("gaussian", "median", "srad", "obnlm")
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "fast": {"mode": "fast"},
+    "fast, gate": {"mode": "fast", "gate": True},
+    "quality": {"mode": "quality"},
+    "quality, gate": {"mode": "quality", "gate": True},
+}
+"""How networks are run; quality is for those that learnt from looks."""
+APART = ("lines", "aberrated", SOUND_SPEED)
+
+
+def curves(quick: bool) -> list[str]:
+    """The filters with their settings."""
+    known = QUICK_CURVES if quick else CURVES
+    return [f"{name}:{known[name]}" for name in FILTERS]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A network run in one way, with all its seeds."""
+
+    model: str
+    way: str
+    runs: Sequence[Run]
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}, {self.way}"
+
+    @property
+    def labels(self) -> list[str]:
+        """One for each seed."""
+        return [f"{self.name}, seed {run.config.seed}" for run in self.runs]
+
+
+def methods(runs: Mapping[str, Sequence[Run]]) -> list[Method]:
+    """All ways to run each network."""
+    return [
+        Method(model, way, each)
+        for model, each in runs.items()
+        for way, options in WAYS.items()
+        if options["mode"] == "fast" or STRATEGIES[model] == "looks"
+    ]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How many points of the phantom of points are seen, and their mean apparent width [m]."""
+
+    count: int
+    of: int
+    width: float | None
+
+
+class Judging(Protocol):
+    """The comparison's protocol with networks beside the filters.
+
+    Parameters
+    ----------
+    size, texts, folder, say
+        As `benchmarks.comparison.protocol.Protocol` takes them.
+    networks
+        None on the selection set, for which they are not needed.
+    """
+
+    targets = (*TARGETS, WIDEST)
+
+    def __init__(
+        self, size: Geometry, texts: Sequence[str], folder: Path, say: Callable[[str], None],
+        networks: Sequence[Method] = (),
+    ) -> None:  # fmt: skip
+        super().__init__(size, texts, folder, say)
+        self.geometry, self.networks = size, networks
+
+    def drawn(self, which: str) -> list[Scene]:
+        found = super().drawn(which)
+        return [misjudged(scene) for scene in found] if which == SOUND_SPEED else found
+
+    def made(self, scene: Scene) -> dict[str, ub.Image]:
+        folder, grid = self.folder / "images" / scene.name, self.size.grid
+        recording = cache(lambda: recorded(scene, self.size, self.folder / "recordings"))
+        found = {
+            name: _kept(folder / f"{name}.h5", lambda name=name: made(recording(), grid, MADE[name]))
+            for name in CLASSICAL
+        }
+        for method in self.networks:
+            for label, run in zip(method.labels, method.runs, strict=True):
+                path = folder / f"{label} {trained.find(run).network.sha256[:12]}.h5"
+                found[label] = _kept(path, partial(_enhanced, run, WAYS[method.way], found[ORIGINAL], recording))
+        return found
+
+    def unfiltered(self) -> Collection[str]:
+        return {*super().unfiltered(), *(label for method in self.networks for label in method.labels)}
+
+    def listed(self, plain: Sequence[Sweep]) -> list[Sweep]:
+        networks = [
+            Sweep(method.name, method.name, tuple(Setting(label, method.name, {}) for label in method.labels))
+            for method in self.networks
+        ]
+        return [*super().listed(plain), *networks]
+
+    def points_seen(self, labels: Sequence[str]) -> dict[str, Seen]:
+        """What methods leave of points, label by label."""
+        scene = points("test", self.size)
+        self.say(scene.name)
+        images = self.made(scene)
+        settings = {each.label: each for sweep in sweeps(self.texts) for each in sweep.settings}
+        found: dict[str, Seen] = {}
+        for label in labels:
+            image = images.get(label)
+            if image is None:
+                name, filtered = parted(label)
+                image = ub.enhance(images[name], settings[filtered].method, **settings[filtered].parameters)
+            widths = [width for place in scene.points if (width := apparent_width(image, place)) is not None]
+            found[label] = Seen(len(widths), len(scene.points), float(np.mean(widths)) if widths else None)
+        return found
+
+
+def _enhanced(
+    run: Run, options: Mapping[str, Any], original: ub.Image, recording: Callable[[], ub.Acquisition]
+) -> ub.Image:
+    """By a network, from the image alone or from channel data."""
+    if options["mode"] == "fast":
+        return ub.enhance(original, run, **options)
+    return ub.enhance_recording(recording(), run, original.grid, **options)
+
+
+def _kept(path: Path, make: Callable[[], ub.Image]) -> ub.Image:
+    """An image from the disk, or made and written there."""
+    try:
+        return ub.load_image(path)
+    except UsbeamError:  # not there, or not whole
+        image = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, overwrite=True)
+    return image

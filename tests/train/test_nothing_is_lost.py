@@ -84,11 +84,12 @@ def test_a_full_disk(begun: Path) -> None:
 
 
 def test_a_disk_full_from_the_start(make_pairs: MakePairs, tmp_path: Path) -> None:
+    pairs = make_pairs(recordings=2, each=1, shape=(32, 32))
     with no_file_beyond(100_000), pytest.raises(FileAccessError, match="full"):
-        fit(make_pairs(recordings=2, each=1, shape=(32, 32)), tiny(), out=tmp_path / "run")
+        fit(pairs, tiny(), out=tmp_path / "run")
     with pytest.raises(FileAccessError, match="no run to go on with"):
-        fit(tmp_path / "pairs.h5", out=tmp_path / "run", resume=True)
-    fit(tmp_path / "pairs.h5", tiny(epochs=1), out=tmp_path / "run", overwrite=True)
+        fit(pairs, out=tmp_path / "run", resume=True)
+    fit(pairs, tiny(epochs=1), out=tmp_path / "run", overwrite=True)
 
 
 def test_a_run_is_replaced_only_if_asked(begun: Path) -> None:

@@ -200,6 +200,7 @@ def _keep(loop: Loop, folder: Path, facts: Mapping[str, Any], board: TensorBoard
 def _base(folder: Path, network: Network | None, resume: bool) -> dict[str, Any]:
     """What holds where nothing is said: the settings of the run that is there, or the network of the weights."""
     if resume:
+        _state(folder)  # refused here, where there is none
         return run.read_json(folder / run.CONFIG)
     return {} if network is None else {"model": network.architecture.name}
 

@@ -61,7 +61,7 @@ def test_trains_and_goes_on(pairs: Path, run: Run) -> None:
         (("--epochs", "0"), 2, "epochs: not allowed"),
         (("--config", "missing.toml"), 3, "missing.toml: no such file"),
         (("--from", "missing.safetensors"), 3, "missing.safetensors: is not a file"),
-        (("--resume",), 3, "config.json: no such file"),
+        (("--resume",), 3, "no run to go on with"),
         (("--device", "tpu"), 2, "device: unknown device"),
         (("--device", "gpu"), 4, "device: torch finds no GPU"),
     ],

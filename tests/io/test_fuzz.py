@@ -119,7 +119,7 @@ def reshaped(draw: st.DrawFn) -> Mutation:
     ways: dict[str, Callable[[np.ndarray], object]] = {
         "ravel": np.ravel,
         "extra": lambda value: value[None],
-        "first": lambda value: np.ravel(value)[0],
+        "first": lambda value: np.ravel(value)[0] if value.size else value,  # emptied by another mutation
         "empty": lambda value: np.ravel(value)[:0],
         "twice": lambda value: np.concatenate([np.atleast_1d(value)] * 2),
         "half": lambda value: np.atleast_1d(value)[: max(1, len(np.atleast_1d(value)) // 2)],

@@ -317,3 +317,13 @@ def test_nothing_is_left_open(recording: Path) -> None:
     with h5py.File(recording, "r+") as file:  # fails where a handle is still open for reading
         file.attrs["title"] = "changed"
     assert h5f.get_obj_count(h5f.OBJ_ALL, h5f.OBJ_FILE) == 0
+
+
+@pytest.mark.parametrize("owner", ["attribute", "group"])
+def test_name_that_is_not_utf_8(recording: Path, owner: str) -> None:
+    with h5py.File(recording, "r+") as file:
+        if owner == "attribute":
+            file.attrs[b"gain\xff"] = 1.0
+        else:
+            file.create_group(b"gain\xff")
+    assert_refused(recording, FileFormatError, "a name that is not UTF-8")

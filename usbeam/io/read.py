@@ -79,8 +79,7 @@ def attribute_names(node: safe.Node) -> list[str]:
     FileFormatError
         If they are damaged or not UTF-8.
     """
-    with safe.guard(node.file.filename, node.name):
-        return sorted(node.attrs)
+    return safe.names(node.attrs, path=node.file.filename, location=node.name or "?")
 
 
 def read_attribute(node: safe.Node, name: str) -> Any:

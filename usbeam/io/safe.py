@@ -11,7 +11,7 @@ import errno
 import math
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -175,6 +175,22 @@ def guard(path: str | os.PathLike[str], location: str | None = None) -> Generato
         raise kind(what, path=path, location=location, found=text, hint="copy or record it again") from error
 
 
+def names(members: Iterable[str], *, path: str, location: str) -> list[str]:
+    """The names in a group, or of attributes, sorted.
+
+    Raises
+    ------
+    FileFormatError
+        If they are damaged or not UTF-8.
+    """
+    with guard(path, location):
+        found = list(members)
+    for name in found:
+        if isinstance(name, bytes):  # what h5py cannot decode
+            raise FileFormatError("a name that is not UTF-8", path=path, location=location, found=repr(name))
+    return sorted(found)
+
+
 def walk(file: h5py.File) -> Iterator[tuple[str, Node]]:
     """Every group and dataset with its path, root first, refusing all but hard links.
 
@@ -188,9 +204,7 @@ def walk(file: h5py.File) -> Iterator[tuple[str, Node]]:
     count = 0
     while waiting:
         prefix, group, ancestors = waiting.pop()
-        with guard(file.filename, prefix or "/"):
-            names = sorted(group)
-        for name in names:
+        for name in names(group, path=file.filename, location=prefix or "/"):
             count += 1
             location = f"{prefix}/{name}"
             if count > MAX_OBJECTS:

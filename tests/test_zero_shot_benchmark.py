@@ -16,34 +16,58 @@ from benchmarks.comparison import images
 from benchmarks.comparison import scenes as comparison_scenes
 from benchmarks.comparison.scenes import MM, Scene
 from benchmarks.zero_shot import __main__ as command
-from benchmarks.zero_shot import judging, scenes, training
+from benchmarks.zero_shot import judging, machines, scenes, training
 from benchmarks.zero_shot.figures import Figures
 from usbeam.comparison.curves import Point
 from usbeam.comparison.methods import IDENTITY, Setting, Sweep
 
 PSF = 0.3e-3
-COUNTS = {"selection": 1, "test": 1, "lines": 1, "aberrated": 1, scenes.SOUND_SPEED: 1}
-TINY = scenes.Geometry(24, 3.5 * MM, (10 * MM, 22 * MM), 2.5 * MM, 2.0, COUNTS, circles=1, training=2)
+COUNTS = dict.fromkeys(machines.EVERYWHERE, 1)
+TINY = machines.Geometry(24, 3.5 * MM, (10 * MM, 22 * MM), 2.5 * MM, 2.0, COUNTS, circles=1, training=2)
 
 
 def test_the_two_probes_are_as_long_as_they_are_called() -> None:
-    for name, size in scenes.FULL.items():
+    for name in ("20 mm", "40 mm"):
+        size = machines.FULL[name]
         assert size.n_elements * size.pitch == pytest.approx(float(name.removesuffix(" mm")) * MM)
         assert size.probe.center_frequency == 7.5e6
-    assert scenes.FULL["20 mm"].grid == scenes.FULL["40 mm"].grid
+    assert all(size.grid == machines.BASE.grid for size in machines.FULL.values())
+
+
+def test_machines_differ_and_none_is_one_that_is_left_out() -> None:
+    base = machines.FULL["20 mm"]
+    drawn = [machines.machine(number, base) for number in range(60)]
+    assert drawn == [machines.machine(number, base) for number in range(60)]
+    assert {size.kind for size in drawn} == {"element", "plane", "diverging"}
+    assert len({size.pitch for size in drawn}) == 60
+    left_out = [size for name, size in machines.FULL.items() if name.startswith("left out")]
+    assert {size.kind for size in left_out} == {"element", "plane"}
+    for size in left_out:
+        assert not any(abs(size.center_frequency - other.center_frequency) < 0.4e6 for other in drawn)
+        assert size.adapted
+
+
+@pytest.mark.parametrize("kind", ["element", "plane", "diverging"])
+def test_points_lie_where_the_phantom_says_whatever_is_sent(kind: str) -> None:
+    size = dataclasses.replace(TINY, n_elements=48, density=0.05, kind=kind, n_waves=5, spread=np.radians(8))
+    place = (1e-3, 16e-3)
+    recording = images.record(Scene("point", "points", 1, points=(place,)), size)
+    assert set(recording.transmits.kind) == {kind}
+    spot = ub.psf.measure(ub.beamform(recording, size.grid), near=place)
+    assert np.hypot(spot.x - place[0], spot.z - place[1]) < 0.1e-3
 
 
 def test_no_seed_is_in_two_sets() -> None:
-    size = scenes.FULL["20 mm"]
+    size = machines.FULL["20 mm"]
     seeds = [{scene.seed for scene in comparison_scenes.scenes(which, size, PSF)} for which in size.per_family]
-    seeds.append({scene.seed for scene in scenes.training(size)})
-    assert sum(map(len, seeds)) == len(set().union(*seeds)) == 6 + 12 + 3 + 3 + 3 + size.training
+    seeds.append({scenes.training(number, size).seed for number in range(training.FULL.machines)})
+    assert sum(map(len, seeds)) == len(set().union(*seeds)) == 6 + 12 + 3 + 3 + 3 + training.FULL.machines
 
 
 def test_phantoms_to_train_on_have_everything_and_are_drawn_alike_again() -> None:
-    size = scenes.FULL["20 mm"]
-    drawn = scenes.training(size)
-    assert drawn == scenes.training(size)
+    size = machines.FULL["20 mm"]
+    drawn = [scenes.training(number, size) for number in range(40)]
+    assert drawn == [scenes.training(number, size) for number in range(40)]
     assert {scene.layer is None for scene in drawn} == {True, False}
     levels = [ellipse.level_db for scene in drawn for ellipse in scene.ellipses]
     assert any(level == scenes.ANECHOIC_DB for level in levels)
@@ -79,7 +103,7 @@ def test_a_wrong_sound_speed_blurs_points_but_does_not_move_them(
 
 
 def test_a_recording_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = scenes.training(TINY)[0]
+    scene = scenes.training(0, TINY)
     first = scenes.recorded(scene, TINY, tmp_path)
     monkeypatch.setattr(images, "record", None)
     np.testing.assert_array_equal(scenes.recorded(scene, TINY, tmp_path).frame(0), first.frame(0))
@@ -136,14 +160,17 @@ def test_another_experiment_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the speckle of lq and hq")
 def test_the_whole_experiment_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    effort = training.Effort(1, dict.fromkeys(training.STRATEGIES, 2), 2)
+    effort = training.Effort(1, dict.fromkeys(training.STRATEGIES, 2), 2, 2)
     monkeypatch.setattr(judging, "CLASSICAL", ("original", "8 soft oblique looks"))
     monkeypatch.setattr(comparison_scenes, "FAMILIES", ("inclusions",))
     texts = ["gaussian:sigma=0.05mm,0.1mm,0.2mm", "median:size=0.3mm,0.5mm"]
     said: list[str] = []
 
+    monkeypatch.setattr(training, "machine", lambda number, size: size)
+    workshop = training.Workshop(effort, tmp_path / "machines", said.append)
+
     def everything() -> str:
-        return command.experiment(TINY, texts, effort, [0], tmp_path, said.append)
+        return command.experiment(TINY, texts, workshop, [0], tmp_path)
 
     text = everything()
     assert "| looks, quality, gate |" in text

@@ -58,11 +58,11 @@ def psf_width(size: Size) -> DiffractionLimit:
 
 
 def record(scene: Scene, size: Size) -> ub.Acquisition:
-    """Every element fires alone, through the layer before the probe, with thermal noise in every channel."""
+    """What the probe hears, through the layer before it, with thermal noise in every channel."""
     clean = ub.simulate.record(
         scene.phantom(size),
         size.probe,
-        ub.Transmits.elements(size.probe),
+        size.transmits,
         sampling_frequency=30e6,
         depth=size.depth,
     )

@@ -91,6 +91,11 @@ class Size:
         return ub.Probe.linear(self.n_elements, 0.2 * MM, 7.5e6, bandwidth=0.65, element_width=0.18 * MM)
 
     @property
+    def transmits(self) -> ub.Transmits:
+        """Every element fires alone."""
+        return ub.Transmits.elements(self.probe)
+
+    @property
     def grid(self) -> ub.Grid:
         return ub.Grid.spaced(x=(-self.half_width, self.half_width), z=self.depth, spacing=(0.06 * MM, 0.1 * MM))
 

@@ -14,9 +14,10 @@ from benchmarks.comparison.images import SNR_DB
 
 from . import training
 from .judging import APART, Judging, curves, methods
+from .machines import FULL, QUICK, Geometry
 from .plan import plan
 from .report import write
-from .scenes import FULL, QUICK, Geometry
+from .training import Workshop
 
 RESULTS = Path(__file__).parents[1] / "results" / "zero_shot"
 
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small images, few steps: does it run?")
     parser.add_argument("--plan", action="store_true", help="only say how long it will take; minutes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="SEED", help="of the training (0)")
-    parser.add_argument("--geometry", choices=FULL, help="only this one, by the length of the array")
+    parser.add_argument("--geometry", choices=FULL, help="only this one")
     parser.add_argument("--folder", type=Path, default=RESULTS, help="for results and what is kept (%(default)s)")
     options = parser.parse_args()
     geometries = QUICK if options.quick else FULL
@@ -40,27 +41,29 @@ def main() -> None:
         print(text, file=sys.stderr, flush=True)
 
     if options.plan:
-        print(plan(next(iter(geometries.values())), len(geometries), texts, effort, seeds, say))
+        print(plan(geometries, texts, effort, seeds, say))
         return
+    everything = options.folder / ("quick" if options.quick else "full")
+    workshop = Workshop(effort, everything / "machines", say)
     for name, size in geometries.items():
-        folder = options.folder / ("quick" if options.quick else "full") / name.replace(" ", "")
-        print(experiment(size, texts, effort, seeds, folder, lambda text, name=name: say(f"{name}: {text}")))
+        folder = everything / name.replace(",", "").replace(" ", "_")
+        say(name)
+        print(experiment(size, texts, workshop, seeds, folder))
         say(f"written to {folder}")
 
 
-def experiment(
-    size: Geometry, texts: list[str], effort: training.Effort, seeds: list[int], folder: Path, say: training.Say
-) -> str:
+def experiment(size: Geometry, texts: list[str], workshop: Workshop, seeds: list[int], folder: Path) -> str:
     """Everything about one geometry; returns the tables."""
-    facts = {"size": dataclasses.asdict(size), "effort": dataclasses.asdict(effort), "snr_db": SNR_DB, "filters": texts}
-    check_settings(facts, folder)
+    effort = dataclasses.asdict(workshop.effort)
+    check_settings({"size": dataclasses.asdict(size), "effort": effort, "snr_db": SNR_DB, "filters": texts}, folder)
     kept = folder / "kept"
-    judging = Judging(size, texts, kept, say)
+    judging = Judging(size, texts, kept, workshop.say)
     frozen = judging.select(judging.measured("selection", texts))
-    runs = training.all_trained(seeds, size, effort, kept, say)
-    judging = Judging(size, texts, kept, say, methods(runs))
-    applied = {which: judging.applied(which, frozen) for which in ("test", *APART)}
-    return write(judging, applied, frozen, training.shared_speckle(kept), folder)
+    runs = workshop.networks(size, seeds, kept)
+    judging = Judging(size, texts, kept, workshop.say, methods(runs, adapted=size.adapted))
+    applied = {which: judging.applied(which, frozen) for which in ("test", *APART) if which in size.per_family}
+    shared = training.shared_speckle([workshop.common, kept])
+    return write(judging, applied, frozen, workshop.effort.machines, shared, folder)
 
 
 def check_settings(settings: dict[str, Any], folder: Path) -> None:

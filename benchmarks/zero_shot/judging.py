@@ -19,7 +19,8 @@ from usbeam.enhancers import trained
 from usbeam.errors import UsbeamError
 from usbeam.train import Run
 
-from .scenes import SOUND_SPEED, Geometry, misjudged, recorded
+from .machines import SOUND_SPEED, Geometry
+from .scenes import misjudged, recorded
 from .training import STRATEGIES
 
 CLASSICAL = (ORIGINAL, "8 soft oblique looks", "16 oblique looks", "2 transmitters")
@@ -34,6 +35,11 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "quality, gate": {"mode": "quality", "gate": True},
 }
 """How networks are run; quality is for those that learnt from looks."""
+ADAPTED: Mapping[str, Mapping[str, Any]] = {
+    "adapted, fast": {"mode": "fast"},
+    "adapted, quality": {"mode": "quality"},
+}
+"""The same after a brief training on the very recording, of one seed, where a geometry asks for it."""
 APART = ("lines", "aberrated", SOUND_SPEED)
 
 
@@ -61,14 +67,17 @@ class Method:
         return [f"{self.name}, seed {run.config.seed}" for run in self.runs]
 
 
-def methods(runs: Mapping[str, Sequence[Run]]) -> list[Method]:
+def methods(runs: Mapping[str, Sequence[Run]], *, adapted: bool = False) -> list[Method]:
     """All ways to run each network."""
-    return [
+    found = [
         Method(model, way, each)
         for model, each in runs.items()
         for way, options in WAYS.items()
         if options["mode"] == "fast" or STRATEGIES[model] == "looks"
     ]
+    if adapted:
+        found += [Method("looks", way, runs["looks"][:1]) for way in ADAPTED]
+    return found
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ class Judging(Protocol):
         for method in self.networks:
             for label, run in zip(method.labels, method.runs, strict=True):
                 path = folder / f"{label} {trained.find(run).network.sha256[:12]}.h5"
-                found[label] = _kept(path, partial(_enhanced, run, WAYS[method.way], found[ORIGINAL], recording))
+                found[label] = _kept(path, partial(self._enhanced, run, method.way, found[ORIGINAL], recording))
         return found
 
     def unfiltered(self) -> Collection[str]:
@@ -126,6 +135,15 @@ class Judging(Protocol):
             for method in self.networks
         ]
         return [*super().listed(plain), *networks]
+
+    def _enhanced(self, run: Run, way: str, original: ub.Image, recording: Callable[[], ub.Acquisition]) -> ub.Image:
+        """By a network, from the image alone or from channel data."""
+        if way in ADAPTED:
+            run = ub.adapt(recording(), run, self.size.grid)  # kept beside the recording
+        options = {**WAYS, **ADAPTED}[way]
+        if options["mode"] == "fast":
+            return ub.enhance(original, run, **options)
+        return ub.enhance_recording(recording(), run, self.size.grid, **options)
 
     def points_seen(self, labels: Sequence[str]) -> dict[str, Seen]:
         """What methods leave of points, label by label."""
@@ -142,15 +160,6 @@ class Judging(Protocol):
             widths = [width for place in scene.points if (width := apparent_width(image, place)) is not None]
             found[label] = Seen(len(widths), len(scene.points), float(np.mean(widths)) if widths else None)
         return found
-
-
-def _enhanced(
-    run: Run, options: Mapping[str, Any], original: ub.Image, recording: Callable[[], ub.Acquisition]
-) -> ub.Image:
-    """By a network, from the image alone or from channel data."""
-    if options["mode"] == "fast":
-        return ub.enhance(original, run, **options)
-    return ub.enhance_recording(recording(), run, original.grid, **options)
 
 
 def _kept(path: Path, make: Callable[[], ub.Image]) -> ub.Image:

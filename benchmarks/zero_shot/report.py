@@ -16,9 +16,11 @@ from usbeam.comparison.methods import IDENTITY
 from usbeam.comparison.statistics import Estimate
 from usbeam.show import comparison as pictures
 from usbeam.show import plot
+from usbeam.train import Run
 
 from .figures import Figures
 from .judging import APART, FILTERS, Judging, Method, Seen
+from .machines import Geometry
 
 PRINTED = {IDENTITY: 1.0, "unet-light, fast": 1.145, "unet, fast": 1.29}
 """Ratios of CNR that Li, Lu and Monkam print, of private in-vivo data: original, light and full network."""
@@ -42,7 +44,12 @@ Cells = Callable[[Sequence[str]], Sequence[str]]
 
 
 def write(
-    judging: Judging, applied: Mapping[str, Set], frozen: Sequence[Frozen], shared: Mapping[str, float], folder: Path
+    judging: Judging,
+    applied: Mapping[str, Set],
+    frozen: Sequence[Frozen],
+    n_machines: int,
+    shared: Mapping[str, float],
+    folder: Path,
 ) -> str:
     """Write everything about a geometry into its folder; returns the tables."""
     networks, size = judging.networks, judging.geometry
@@ -55,21 +62,15 @@ def write(
     paper = {label: [label] for label in (IDENTITY, *BESIDE) if label in tested.rows}
     paper |= {name: learnt[name] for name in PRINTED if name in learnt}
     widest = [label for label in frozen[-1].settings.values() if label in tested.rows]
-    n_z, n_x = size.grid.shape
-    counts = ", ".join(f"{len(found.scenes)} of {NAMES.get(which, which)}" for which, found in applied.items())
-    runs = {method.model: method.runs for method in networks}
-    spoken = ", ".join(f"{name} {value:.2f}" for name, value in shared.items())
-    parts = [
-        f"{size.n_elements} elements, {size.pitch * 1e3:g} mm from one to the next, every one fires alone; "
-        f"{n_z} x {n_x} points; rf SNR {SNR_DB:g} dB in a channel; {size.training} recordings for training; for test "
-        f"{counts}; seeds {', '.join(str(run.config.seed) for run in next(iter(runs.values())))}. usbeam "
-        f"{ub.__version__}. Correlation of the speckle of both images of a pair, median: {spoken}.",
-        "## The paper's networks",
-        _table(paper, PAPER, lambda labels: _paper(tested, labels)),
+    runs = {method.model: method.runs for method in networks if method.way == "fast"}
+    parts = [_described(size, applied, runs, n_machines, shared)]
+    if size.training:
+        parts += ["## The paper's networks", _table(paper, PAPER, lambda labels: _paper(tested, labels))]
+    parts += [
         "## At the same edge width",
         _table({**alone, **learnt}, OPERATING, lambda labels: _operating(tested, labels, seen)),
     ]
-    for which in APART:
+    for which in (which for which in APART if which in figures):
         chosen = {IDENTITY: [IDENTITY], **{label: [label] for label in widest}, **learnt}
         cells = _outside(figures[which])
         parts += [f"## The same on {NAMES[which]}", _table(chosen, OUTSIDE, cells)]
@@ -84,7 +85,29 @@ def write(
     return text
 
 
-def _training(runs: Sequence[Any]) -> Sequence[str]:
+def _described(
+    size: Geometry,
+    applied: Mapping[str, Set],
+    runs: Mapping[str, Sequence[Run]],
+    n_machines: int,
+    shared: Mapping[str, float],
+) -> str:
+    """What was recorded, and what networks learnt from."""
+    n_z, n_x = size.grid.shape
+    sent = "every one fires alone" if size.kind == "element" else f"{size.n_waves} {size.kind} waves"
+    counts = ", ".join(f"{len(found.scenes)} of {NAMES.get(which, which)}" for which, found in applied.items())
+    paper = f"; those of the paper from {size.training} recordings of this one" if size.training else ""
+    seeds = ", ".join(str(run.config.seed) for run in runs["looks"])
+    spoken = ", ".join(f"{name} {value:.2f}" for name, value in shared.items())
+    return (
+        f"{size.n_elements} elements, {size.pitch * 1e3:.4g} mm from one to the next, "
+        f"{size.center_frequency / 1e6:g} MHz, {sent}; {n_z} x {n_x} points; rf SNR {SNR_DB:g} dB in a channel. "
+        f"Phantoms: {counts}. Networks for looks learnt from {n_machines} recordings of as many machines{paper}; seeds "
+        f"{seeds}. Correlation of the speckle of both images of a pair, median: {spoken}. usbeam {ub.__version__}."
+    )
+
+
+def _training(runs: Sequence[Run]) -> Sequence[str]:
     """Of the first seed; losses of all."""
     first, last = runs[0], runs[0].history[-1]
     return [

@@ -1,4 +1,4 @@
-"""Probes, sizes, and the phantoms that the comparison does not have: those for training, and a wrong sound speed.
+"""Phantoms that the comparison does not have: those to train on, and a wrong sound speed.
 
 Selection and test are `benchmarks.comparison.scenes`: cysts, inclusions and layers, from ranges that are disjoint
 between them; lines and aberration stand apart. Those for training have seeds and ranges of their own and other shapes:
@@ -8,7 +8,6 @@ ellipses that may overlap, rarely circles.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from usbeam.errors import UsbeamError
 
 from ..comparison import images
 
-SOUND_SPEED = "sound speed"
 WRONG_SPEED = 1.02
 """The speed that the beamformer takes over the true one."""
 TRAINING = Ranges(
@@ -33,39 +31,6 @@ TRAINING = Ranges(
 ANECHOIC_SHARE, LAYER_SHARE = 0.35, 0.5
 ELLIPSES, POINTS = (4, 6), (2, 4)
 """Fewest and most of a phantom."""
-
-
-@dataclass(frozen=True)
-class Geometry(Size):
-    """A probe of elements that fire alone, and what is imaged with it."""
-
-    pitch: float = 0.3125 * MM
-    training: int = 40
-    """Recordings to train on."""
-
-    @property
-    def probe(self) -> ub.Probe:
-        return ub.Probe.linear(self.n_elements, self.pitch, 7.5e6, bandwidth=0.65, element_width=0.9 * self.pitch)
-
-    @property
-    def grid(self) -> ub.Grid:
-        return ub.Grid.spaced(x=(-self.half_width, self.half_width), z=self.depth, spacing=(0.06 * MM, 0.08 * MM))
-
-
-def _full(pitch: float) -> Geometry:
-    counts = {"selection": 2, "test": 4, "lines": 3, "aberrated": 3, SOUND_SPEED: 1}
-    return Geometry(64, 8 * MM, (12 * MM, 30 * MM), 8 * MM, 10.0, counts, pitch=pitch)
-
-
-def _quick(pitch: float) -> Geometry:
-    counts = {"selection": 1, "test": 1, "lines": 1, "aberrated": 1, SOUND_SPEED: 1}
-    return Geometry(32, 5 * MM, (12 * MM, 21 * MM), 4 * MM, 5.0, counts, circles=2, pitch=pitch, training=3)
-
-
-FULL: Mapping[str, Geometry] = {"20 mm": _full(0.3125 * MM), "40 mm": _full(0.625 * MM)}
-"""By the length of the array: one and a half wavelengths from element to element, and the zero-shot paper's three, with
-grating lobes."""
-QUICK: Mapping[str, Geometry] = {"10 mm": _quick(0.3125 * MM)}
 
 
 @dataclass(frozen=True)
@@ -117,12 +82,8 @@ def misjudged(scene: Scene) -> MisjudgedScene:
     return MisjudgedScene(**{field.name: getattr(scene, field.name) for field in dataclasses.fields(scene)})
 
 
-def training(size: Geometry) -> list[TrainingScene]:
-    """The phantoms to train on."""
-    return [_training(number, size) for number in range(size.training)]
-
-
-def _training(number: int, size: Geometry) -> TrainingScene:
+def training(number: int, size: Size) -> TrainingScene:
+    """One of the phantoms to train on."""
     seed = TRAINING.first_seed + number
     rng = np.random.default_rng(seed)
     layer = None
@@ -134,13 +95,13 @@ def _training(number: int, size: Geometry) -> TrainingScene:
     return TrainingScene(f"training {number + 1}", "training", seed, (), gradient, layer, points, ellipses=ellipses)
 
 
-def _ellipse(rng: np.random.Generator, size: Geometry) -> Ellipse:
+def _ellipse(rng: np.random.Generator, size: Size) -> Ellipse:
     level = ANECHOIC_DB if rng.uniform() < ANECHOIC_SHARE else drawn(rng, TRAINING.contrasts_db)
     half_axes = drawn(rng, TRAINING.diameters) / 2, drawn(rng, TRAINING.diameters) / 2
     return Ellipse(*_place(rng, size), half_axes, float(rng.uniform(0, np.pi)), level)
 
 
-def _place(rng: np.random.Generator, size: Geometry) -> tuple[float, float]:
+def _place(rng: np.random.Generator, size: Size) -> tuple[float, float]:
     return float(rng.uniform(-size.half_width, size.half_width)), float(rng.uniform(*size.depth))
 
 

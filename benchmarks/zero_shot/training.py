@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 import usbeam as ub
 from usbeam.io.pairs_file import load_pairs
 from usbeam.train import Config, Run, fit, load_run
 from usbeam.train.run import STATE
 
-from .scenes import Geometry, recorded, training
+from .machines import Geometry, machine
+from .scenes import recorded, training
 
 Say = Callable[[str], None]
 STRATEGIES = {"unet-light": "paper", "unet": "paper", "looks-light": "looks", "looks": "looks"}
@@ -20,67 +23,94 @@ STRATEGIES = {"unet-light": "paper", "unet": "paper", "looks-light": "looks", "l
 
 @dataclass(frozen=True)
 class Effort:
-    """How long networks are trained: epochs, and steps of each."""
+    """How long networks are trained, and on what."""
 
     epochs: int
     steps: Mapping[str, int]
+    """Of an epoch."""
+    machines: int
+    """Recordings for looks, each by another machine."""
     looks: int
-    """Pairs of looks of each recording."""
+    """Pairs of each of them."""
 
     def config(self, model: str, seed: int) -> Config:
-        """All else is the network's own default."""
-        return Config(model=model, seed=seed, epochs=self.epochs, steps_per_epoch=self.steps[model])
+        """All else is the network's own default, but for half precision where the processor has it."""
+        steps = self.steps[model]
+        return Config(model=model, seed=seed, epochs=self.epochs, steps_per_epoch=steps, precision="auto")
 
 
-FULL = Effort(20, {"unet-light": 75, "unet": 50, "looks-light": 150, "looks": 150}, 12)
-QUICK = Effort(2, dict.fromkeys(STRATEGIES, 6), 4)
+FULL = Effort(20, {"unet-light": 23, "unet": 23, "looks-light": 200, "looks": 200}, 60, 12)
+"""The paper's networks see as many crops as 90 pairs give in 20 epochs."""
+QUICK = Effort(2, dict.fromkeys(STRATEGIES, 6), 3, 4)
 
 
-def pairs(strategy: str, size: Geometry, effort: Effort, folder: Path, say: Say) -> Path:
-    """The pairs of all recordings to train on."""
-    path = folder / f"pairs_{strategy}.h5"
-    if not path.exists():
-        scenes = training(size)
+@dataclass(frozen=True)
+class Workshop:
+    """Where networks are trained and kept.
+
+    Parameters
+    ----------
+    effort
+        How long.
+    common
+        Folder of what all geometries share: the networks for looks.
+    say
+        Told what is being done.
+    """
+
+    effort: Effort
+    common: Path
+    say: Say
+
+    def networks(self, size: Geometry, seeds: Sequence[int], folder: Path) -> dict[str, list[Run]]:
+        """Those that are tried in a geometry, each with every seed; the paper's are kept in its folder."""
+        models = [model for model, strategy in STRATEGIES.items() if strategy == "looks" or size.training]
+        return {model: [self.trained(model, seed, size, folder) for seed in seeds] for model in models}
+
+    def trained(self, model: str, seed: int, size: Geometry, folder: Path) -> Run:
+        """A network with one seed."""
+        strategy = STRATEGIES[model]
+        folder = self.common if strategy == "looks" else folder
+        config, out = self.effort.config(model, seed), folder / "runs" / f"{model} {seed}"
+        begun = (out / STATE).is_file()
+        if begun:
+            found = load_run(out)
+            if len(found.history) == config.epochs:
+                return found
+        source = self.pairs(strategy, size, folder)
+        self.say(f"{model}, seed {seed}")
+        return fit(
+            source,
+            config,
+            out=out,
+            resume=begun,
+            overwrite=not begun,
+            on_epoch=lambda epoch: self.say(
+                f"{model}, seed {seed}, epoch {epoch.epoch}: {epoch.validation_loss:.4f}, {epoch.seconds:.0f} s"
+            ),
+        )
+
+    def pairs(self, strategy: str, size: Geometry, folder: Path) -> Path:
+        """The pairs of all recordings to train on: of many machines for looks, of this one for the paper's networks."""
+        path = folder / f"pairs_{strategy}.h5"
+        if path.exists():
+            return path
+        if strategy == "looks":
+            sizes, n_pairs = [machine(number, size) for number in range(self.effort.machines)], self.effort.looks
+        else:
+            sizes, n_pairs = [size] * size.training, None
         recordings: list[ub.Acquisition] = []
-        for scene in scenes:
-            say(scene.name)
-            recordings.append(recorded(scene, size, folder / "recordings"))
-        say(f"pairs: {strategy}")
-        n_pairs = effort.looks if strategy == "looks" else None
+        for number, each in enumerate(sizes):
+            scene = training(number, each)
+            self.say(scene.name)
+            recordings.append(recorded(scene, each, folder / "recordings"))
+        self.say(f"pairs: {strategy}")
         ub.make_pairs(recordings, size.grid, out=path, strategy=strategy, n_pairs=n_pairs)
-    return path
+        return path
 
 
-def trained(model: str, seed: int, size: Geometry, effort: Effort, folder: Path, say: Say) -> Run:
-    """A network with one seed."""
-    config, out = effort.config(model, seed), folder / "runs" / f"{model} {seed}"
-    begun = (out / STATE).is_file()
-    if begun:
-        found = load_run(out)
-        if len(found.history) == config.epochs:
-            return found
-    source = pairs(STRATEGIES[model], size, effort, folder, say)
-    say(f"{model}, seed {seed}")
-    return fit(
-        source,
-        config,
-        out=out,
-        resume=begun,
-        overwrite=not begun,
-        on_epoch=lambda epoch: say(
-            f"{model}, seed {seed}, epoch {epoch.epoch}: {epoch.validation_loss:.4f}, {epoch.seconds:.0f} s"
-        ),
-    )
-
-
-def all_trained(seeds: Sequence[int], size: Geometry, effort: Effort, folder: Path, say: Say) -> dict[str, list[Run]]:
-    """Every network with every seed."""
-    return {model: [trained(model, seed, size, effort, folder, say) for seed in seeds] for model in STRATEGIES}
-
-
-def shared_speckle(folder: Path) -> dict[str, float]:
+def shared_speckle(folders: Sequence[Path]) -> dict[str, float]:
     """Median over pairs of how much of their speckle both images share, by strategy."""
-    import numpy as np
-
-    found = {name: folder / f"pairs_{name}.h5" for name in dict.fromkeys(STRATEGIES.values())}
-    return {name: float(np.median(load_pairs(path).correlation)) for name, path in found.items()}
+    found = [path for folder in folders for path in sorted(folder.glob("pairs_*.h5"))]
+    pairs = [load_pairs(path) for path in found]
+    return {each.strategy: float(np.median(each.correlation)) for each in pairs}

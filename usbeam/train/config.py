@@ -20,10 +20,25 @@ from usbeam.train.networks import MODELS
 PRECISIONS = ("float32", "bfloat16", "auto")
 SCHEDULES = ("constant", "cosine")
 
-_PAPER = {"crop": (448, 224), "steps_per_epoch": 0, "warm_up": 0, "schedule": "constant", "clip": 0.0}
-_LOOKS = {"crop": (128, 128), "steps_per_epoch": 150, "warm_up": 50, "schedule": "cosine", "clip": 1.0}
+_PAPER = {
+    "crop": (448, 224),
+    "steps_per_epoch": 0,
+    "learning_rate": 1e-3,
+    "warm_up": 0,
+    "schedule": "constant",
+    "clip": 0.0,
+}
+_LOOKS = {
+    "crop": (128, 128),
+    "steps_per_epoch": 150,
+    "learning_rate": 1e-3,
+    "warm_up": 50,
+    "schedule": "cosine",
+    "clip": 1.0,
+}
 DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {"unet": _PAPER, "unet-light": _PAPER, "looks": _LOOKS, "looks-light": _LOOKS}
+    # The light network for looks, split and without normalisation, hardly learns at the rate of the full one.
+    {"unet": _PAPER, "unet-light": _PAPER, "looks": _LOOKS, "looks-light": {**_LOOKS, "learning_rate": 4e-3}}
 )
 """What differs between the networks: those of the paper, and those for decorrelated looks."""
 
@@ -86,7 +101,7 @@ class Config:
     batch: int = 4
     crop: tuple[int, int] = _OF_MODEL
     steps_per_epoch: int = _OF_MODEL
-    learning_rate: float = 1e-3
+    learning_rate: float = _OF_MODEL
     warm_up: int = _OF_MODEL
     schedule: str = _OF_MODEL
     clip: float = _OF_MODEL

@@ -27,7 +27,7 @@ def test_the_paper(model: str) -> None:
 def test_the_note_on_looks(model: str) -> None:
     config = Config(model=model)
     assert config.crop == (128, 128)
-    assert (config.learning_rate, config.batch) == (1e-3, 4)
+    assert (config.learning_rate, config.batch) == ({"looks": 1e-3, "looks-light": 4e-3}[model], 4)
     assert (config.schedule, config.warm_up, config.clip) == ("cosine", 50, 1.0)
     assert config.epochs * config.steps_per_epoch >= 3000
     assert config.domain == "median"

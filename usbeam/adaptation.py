@@ -30,13 +30,11 @@ from torch.nn.functional import l1_loss
 
 from usbeam import __version__
 from usbeam.acquisition import Acquisition
-from usbeam.beamforming.angular import Angular
 from usbeam.enhancers import trained
 from usbeam.errors import ConfigError, FileAccessError
 from usbeam.grid import Grid
 from usbeam.io.pairs_file import load_pairs
 from usbeam.io.safe import access_error
-from usbeam.measure import speckle
 from usbeam.pairs import make_pairs, samples_sha256
 from usbeam.recordings import trained_grid
 from usbeam.train import run, weights
@@ -63,8 +61,6 @@ N_PAIRS = 32
 MAX_ROUNDS = 3
 GAIN = 0.005
 """Share by which a round must better the loss on what is kept out."""
-SCALE_TOLERANCE = 0.1
-"""Share by which the pixels of a speckle may differ from the training's before the grid is another."""
 ENDING = ".usbeam-adapted"
 """Of the folder beside a recording."""
 _PAIRS_SHARE = 0.1
@@ -157,7 +153,7 @@ def adapt(
         pairs = workplace / "pairs.h5"
         made = make_pairs(
             [recording],
-            grid or _grid(recording, network, start, frames[0] if frames else 0),
+            grid or trained_grid(recording, network, frames[0] if frames else 0),
             out=pairs,
             n_pairs=N_PAIRS,
             seed=settings.seed,
@@ -226,20 +222,6 @@ def _held_out_loss(pairs: Path, network: Network, config: Config) -> float:
             lq, hq = (torch.from_numpy(image[:, part.columns].copy())[None, None] for image in examples[index])
             total += float(l1_loss(network(lq), hq))
     return total / len(part.pairs)
-
-
-def _grid(recording: Acquisition, network: str | os.PathLike[str] | Run, start: Trained, frame: int) -> Grid:
-    """Where the recording reaches, with as many pixels to a speckle as in the training."""
-    grid = trained_grid(recording, network)
-    if start.cell is None:
-        return grid
-    found = speckle.cell(Angular(recording, grid)(recording.frame(frame)).image())
-    mine = [size / step for size, step in zip(found, grid.spacing, strict=True)]
-    ratios = [own / theirs for own, theirs in zip(mine, start.cell, strict=True)]
-    if all(abs(ratio - 1) <= SCALE_TOLERANCE for ratio in ratios):
-        return grid
-    x, z = ((float(axis[0]), float(axis[-1])) for axis in (grid.x, grid.z))
-    return Grid.spaced(x=x, z=z, spacing=(grid.spacing[0] * ratios[0], grid.spacing[1] * ratios[1]))
 
 
 def _physics(recording: Acquisition) -> dict[str, Any]:

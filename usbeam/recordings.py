@@ -15,12 +15,15 @@ from usbeam.enhancers import enhance, trained
 from usbeam.errors import ConfigError
 from usbeam.grid import Grid
 from usbeam.image import Image
+from usbeam.measure import speckle
 
 if TYPE_CHECKING:
     from usbeam.train.run import Run
 
 ANGLES = (np.pi / 4, 3 * np.pi / 4)
 """Of the lines [rad] on whose sides the looks lie: four looks."""
+SCALE_TOLERANCE = 0.1
+"""Share by which the pixels of a speckle may differ from the training's before the grid is another."""
 
 
 def enhance_recording(
@@ -45,7 +48,7 @@ def enhance_recording(
     network
         What `usbeam.train.fit` gave, its folder, a file of weights, or the name of weights that come with usbeam.
     grid
-        Image points; where the recording reaches, with the pixels of the training, if not given.
+        Image points; `trained_grid` if not given.
     frame
         Which frame.
     mode
@@ -79,13 +82,17 @@ def enhance_recording(
     chosen.resolved(given)  # refused before it is beamformed
     if frame not in range(recording.n_frames):
         raise ConfigError("no such frame", location="frame", expected=f"0..{recording.n_frames - 1}", found=frame)
-    made = Angular(recording, trained_grid(recording, network) if grid is None else grid)(recording.frame(frame))
+    points = trained_grid(recording, network, frame) if grid is None else grid
+    made = Angular(recording, points)(recording.frame(frame))
     looks = made.looks(ANGLES) if mode == "quality" else []
     return enhance(made.image(), network, looks=looks, dynamic_range=dynamic_range, progress=progress, **given)
 
 
-def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run) -> Grid:
-    """Where a recording reaches, in pixels of the size that a network was trained on.
+def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, frame: int = 0) -> Grid:
+    """Where a recording reaches, in pixels as the network knows them: as many to a speckle as in its training.
+
+    A network sees pixels and no metres. So the size of a speckle is measured in a first image of the recording, whose
+    pixels are as large as those of the training, and the grid is stretched by what that differs from the training's.
 
     Parameters
     ----------
@@ -93,9 +100,18 @@ def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run) 
         The channel data.
     network
         As for `enhance_recording`.
+    frame
+        In which the speckle is measured.
     """
-    reach, spacing = default_grid(recording), trained.find(network).network.spacing
-    if spacing is None:
+    reach, known = default_grid(recording), trained.find(network).network
+    if known.spacing is None:
         return reach
     x, z = ((float(axis[0]), float(axis[-1])) for axis in (reach.x, reach.z))
-    return Grid.spaced(x=x, z=z, spacing=spacing)
+    grid = Grid.spaced(x=x, z=z, spacing=known.spacing)
+    if known.cell is None:
+        return grid
+    found = speckle.cell(Angular(recording, grid)(recording.frame(frame)).image())
+    ratios = [size / step / cell for size, step, cell in zip(found, known.spacing, known.cell, strict=True)]
+    if all(abs(ratio - 1) <= SCALE_TOLERANCE for ratio in ratios):
+        return grid
+    return Grid.spaced(x=x, z=z, spacing=(known.spacing[0] * ratios[0], known.spacing[1] * ratios[1]))

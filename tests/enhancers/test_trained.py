@@ -19,6 +19,7 @@ import usbeam as ub
 from usbeam import weights as shipped
 from usbeam.enhancers import trained
 from usbeam.errors import CheckpointError, ConfigError, FileAccessError, MeasurementError, UsbeamError
+from usbeam.measure.speckle import cell as speckle_cell
 from usbeam.train import weights
 from usbeam.train.config import Config
 from usbeam.train.networks import Network, build
@@ -191,6 +192,20 @@ class TestWarnings:
         (said,) = found.settings["enhanced"][-1]["warnings"]
         assert "200 µm" in said
         assert "150 µm" in said
+        assert said in caplog.text
+
+    def test_other_speckle_where_it_can_be_counted(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        image = speckle()
+        cell = np.array(speckle_cell(image))
+        told: list[Any] = []
+        for factor in (1.3, 2.0):
+            # The pixels differ by as much as the speckle, which has as many of them as in the training.
+            run = run_folder(tmp_path / f"{factor}", spacing=[3e-4, 6e-4], speckle_cell=list(3 * cell * factor))
+            with caplog.at_level(logging.WARNING, "usbeam"):
+                told.append(ub.enhance(image, run).settings["enhanced"][0]["warnings"])
+        pixels = cell / image.grid.spacing
+        said = f"a speckle of {pixels[0]:.1f} x {pixels[1]:.1f} pixels (depth x across), the network was trained on "
+        assert told == [[], [said + f"{2 * pixels[0]:.1f} x {2 * pixels[1]:.1f}"]]
         assert said in caplog.text
 
     def test_an_image_that_shows_less(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:

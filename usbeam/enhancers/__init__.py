@@ -133,7 +133,8 @@ def enhance(
         _check(each)
     known = chosen.network.dynamic_range_db if isinstance(chosen, trained.TrainedEnhancer) else 0.0
     given, *others = (_in_domain(each, chosen, max(dynamic_range, known)) for each in (image, *looks))
-    task = Task(_values(given), given.grid, given.dynamic_range_db or dynamic_range, tuple(map(_values, others)))
+    level = given.dynamic_range_db or dynamic_range
+    task = Task(_values(given), given.grid, level, tuple(map(_values, others)), source=image)
     if progress is not None:
         task.progress = progress
     found = np.asarray(chosen.function(task, **resolved), np.float32)

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from usbeam.errors import ConfigError
 from usbeam.grid import Grid
+from usbeam.image import Image
 from usbeam.units import parse_quantity
 
 Values = npt.NDArray[np.floating[Any]]
@@ -145,6 +146,8 @@ class Task:
         To be called with the fraction done, by an enhancer that takes its time.
     notes
         What is to be known about how it went; kept in the settings of the enhanced image.
+    source
+        The image as it was given, in a state that may tell more; for methods that want to know.
     """
 
     values: Values
@@ -153,6 +156,7 @@ class Task:
     looks: tuple[Values, ...] = ()
     progress: Callable[[float], None] = _no_progress
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
+    source: Image | None = None
 
     @property
     def spacing(self) -> tuple[float, float]:

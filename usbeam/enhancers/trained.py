@@ -41,6 +41,8 @@ GATE_DB, GATE_WIDTH_DB = 9.5, 0.8
 """How far a pixel stands out of the result where half of it comes back, and how sharply that sets in."""
 SPACING_TOLERANCE = 0.05
 """Share by which pixels may differ from those of the training without a word."""
+CELL_TOLERANCE = 1.6
+"""Factor by which the pixels of a speckle may, where they can be counted."""
 _log = logging.getLogger("usbeam")
 
 
@@ -186,6 +188,17 @@ def _differences(task: Task, network: Trained) -> Iterator[str]:
             "take an image from before log compression"
         )
     if network.spacing is None:
+        return
+    if network.cell is not None and task.source is not None and task.source.state == "complex":
+        from usbeam.measure import speckle
+
+        # What counts is how many pixels a speckle has, and of a complex image that is known.
+        sizes = speckle.cell(task.source)
+        mine, theirs = (size / step for size, step in zip(sizes, task.spacing, strict=True)), network.cell
+        pairs = list(zip(mine, theirs, strict=True))
+        if any(not 1 / CELL_TOLERANCE < own / other < CELL_TOLERANCE for own, other in pairs):
+            own, other = (" x ".join(f"{each:.1f}" for each in side) for side in zip(*pairs, strict=True))
+            yield f"a speckle of {own} pixels (depth x across), the network was trained on {other}"
         return
     pairs = list(zip(task.spacing, network.spacing, strict=True))
     if any(abs(mine - theirs) > SPACING_TOLERANCE * theirs for mine, theirs in pairs):

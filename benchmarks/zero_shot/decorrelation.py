@@ -1,4 +1,4 @@
-"""Which splits of a recording decorrelate speckle: ``python -m benchmarks.zero_shot.decorrelation``, 15 s on one core.
+"""Which splits decorrelate speckle: ``python -m benchmarks.zero_shot.decorrelation``, a minute of one core.
 
 A design study (64 elements, uniform speckle, noise as strong as the echoes in every channel) found that two images have
 speckle of their own only where they are disjoint in two-way k-space. `STUDIED` has its envelope correlations, the
@@ -6,8 +6,8 @@ middle where it gives a range; here they are measured again with the beamformers
 phantoms.
 
 What is correlated are envelopes over their *level*, a quadratic in x and z, in the central part of the field. The study
-made its images level by compensating spreading and the number of elements that count at a point. Without either, the
-level that two images share correlates by itself, at 0.15 or so where the speckle does not at all.
+made its images level by compensating spreading and the number of elements that count at a point. Without either, a
+level that two images share correlates even where their speckle does not.
 
 In two rows the study's images were not level: those of random transmits were not compensated for how many count at a
 point. The same transmits are measured twice, with even levels and so. The study's complex correlations of these rows,
@@ -58,7 +58,8 @@ STUDIED: dict[str, float | None] = {
     "oblique looks, 60 degrees": 0.005,
 }
 
-Envelope = npt.NDArray[np.float64]
+Complex = npt.NDArray[np.complex64]
+Envelope = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -91,40 +92,35 @@ def _correlations(seed: int) -> Iterator[float]:
     frame = recording.frame(0)
     heard = ub.Plan(recording, GRID, **RECEIVE).transmit_images(frame)
     both = ub.Plan(recording, GRID, **BOTH).transmit_images(frame)
-    everything = np.ones(N)
-    even = ub.subsets.every(N, 2)
-    left, right = ub.subsets.disjoint(N, 2)
 
-    def image(weights: npt.ArrayLike) -> Envelope:
-        return np.abs(both.image(weights).data)
+    def image(weights: npt.ArrayLike) -> Complex:
+        return both.image(weights).data
 
-    def traces(transmits: npt.ArrayLike, elements: npt.ArrayLike) -> Envelope:
-        return np.abs(ub.beamform(recording, GRID, transmits=transmits, receive_weights=elements).data)
-
-    full = image(everything)
-    yield _alike(np.abs(heard.image(ub.subsets.index(N, [26, 37])).data), full)
-    yield _alike(np.abs(heard.image(ub.subsets.ends(N, 2)).data), full)
+    full = image(np.ones(N))
+    yield _alike(heard.image(ub.subsets.index(N, [26, 37])).data, full)
+    yield _alike(heard.image(ub.subsets.ends(N, 2)).data, full)
     # The study's level of some transmits: that of all, times the number that count.
-    rising = _count() / _level(full)
+    level = _level(np.abs(full))
+    rising = _count() / level
     some, half = ub.subsets.random(N, 16, DRAW), ub.subsets.random(N, N // 2, DRAW)
     yield _alike(image(some), full)
-    yield _pearson(image(some) * rising, full / _level(full))
+    yield _pearson(np.abs(image(some)) * rising, np.abs(full) / level)
     yield _alike(image(half), image(1 - half))
-    yield _pearson(image(half) * rising, image(1 - half) * rising)
+    yield _pearson(np.abs(image(half)) * rising, np.abs(image(1 - half)) * rising)
+    even = ub.subsets.every(N, 2)
     yield _alike(image(even), image(1 - even))
-    yield _alike(traces(even, even), traces(1 - even, 1 - even))
-    yield _alike(traces(left, right), traces(right, left))
+    yield _alike(*(ub.beamform(recording, GRID, transmits=w, receive_weights=w, **BOTH).data for w in (even, 1 - even)))
 
-    near_left, across, near_right = np.array(ub.Angular(recording, GRID, n_bins=2)(frame).data)
-    # By reciprocity the left's echoes on the right are half of the middle component.
-    yield _alike(np.abs(near_left + across / 2), np.abs(near_right + across / 2))
-    yield _alike(np.abs(near_left), np.abs(near_right))
+    (left_left, left_right), (right_left, right_right) = _quarters(recording)
+    yield _alike(left_right, right_left)
+    yield _alike(left_left + left_right, right_left + right_right)
+    yield _alike(left_left, right_right)
     components = ub.Angular(recording, GRID)(frame)
     middle = len(components.data) // 2
-    yield _alike(np.abs(components.data[:middle].sum(axis=0)), np.abs(components.data[middle + 1 :].sum(axis=0)))
-    yield _alike(*(np.abs(ub.beamform(half_band, GRID, **BOTH).data) for half_band in _halves_of_band(recording)))
+    yield _alike(components.data[:middle].sum(axis=0), components.data[middle + 1 :].sum(axis=0))
+    yield _alike(*(ub.beamform(half_band, GRID, **BOTH).data for half_band in _halves_of_band(recording)))
     for degrees in (45, 60):
-        yield _alike(*(np.abs(look.data) for look in components.looks([np.radians(degrees)])))
+        yield _alike(*(look.data for look in components.looks([np.radians(degrees)])))
 
 
 def _recording(seed: int) -> ub.Acquisition:
@@ -134,6 +130,20 @@ def _recording(seed: int) -> ub.Acquisition:
     echoes = np.asarray(clean.samples)
     noise = np.random.default_rng(seed).standard_normal(echoes.shape, np.float32)
     return clean.replace(samples=echoes + echoes.std() * noise)
+
+
+def _quarters(recording: ub.Acquisition) -> Complex:
+    """``(2, 2, n_z, n_x)``: fired from the left or right of each point's local aperture, heard from either."""
+    quarters = np.zeros((2, 2, *GRID.shape), np.complex64)
+    for transmit in range(N):
+        fired = ub.subsets.index(N, [transmit])
+        both_left, across, both_right = ub.Angular(recording, GRID, transmits=fired, n_bins=2)(recording.frame(0)).data
+        quarters[0, 0] += both_left
+        quarters[1, 1] += both_right
+        # One transmit is in one bin: what is heard across comes with something left, or with something right.
+        quarters[0, 1] += np.where(both_left != 0, across, 0)
+        quarters[1, 0] += np.where(both_right != 0, across, 0)
+    return quarters
 
 
 def _halves_of_band(recording: ub.Acquisition) -> Iterator[ub.Acquisition]:
@@ -158,9 +168,9 @@ def _level(envelope: Envelope) -> Envelope:
     return terms @ factors
 
 
-def _alike(one: Envelope, other: Envelope) -> float:
-    """Correlation of two envelopes over their levels."""
-    return _pearson(one / _level(one), other / _level(other))
+def _alike(one: Complex, other: Complex) -> float:
+    """Correlation of the envelopes of two images, over their levels."""
+    return _pearson(*(envelope / _level(envelope) for envelope in (np.abs(one), np.abs(other))))
 
 
 def _pearson(one: Envelope, other: Envelope) -> float:

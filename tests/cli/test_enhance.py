@@ -138,7 +138,7 @@ def test_list_for_people(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "missing: IMAGE, --output, --with"),
+        ([], 2, "missing: FILES, --output, --with"),
         (["IMAGE"], 2, "missing: --output, --with"),
         (["IMAGE", "-o", "out.h5"], 2, "missing: --with"),
         (["IMAGE", "-o", "out.h5", "--with", "magic"], 2, "unknown method (expected identity, gaussian"),

@@ -1,0 +1,236 @@
+"""What ``usbeam enhance`` is asked to do, whatever the file: from a file to its enhanced frames."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from usbeam.cli.common import progress_bar
+
+if TYPE_CHECKING:
+    from usbeam.acquisition import Acquisition
+    from usbeam.grid import Grid
+    from usbeam.image import Image
+    from usbeam.train.run import Run
+
+MOST_ADAPTING_FRAMES = 4
+"""Of a recording, evenly spread over those that are enhanced: neighbours show much the same."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file whose frames can be enhanced.
+
+    Parameters
+    ----------
+    enhanced
+        Makes the image of a frame, telling the fraction done.
+    adapted
+        Folder of the network that was adapted to it, if one was.
+    """
+
+    enhanced: Callable[[int, Callable[[float], None]], Image]
+    adapted: Path | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options that say how to enhance.
+
+    Parameters
+    ----------
+    name
+        Of the method, or where a network is.
+    parameters
+        Those given, as `read_parameters` reads them.
+    dynamic_range
+        Displayed range [dB].
+    place
+        The options of a recording's grid, as typed.
+    frames
+        Of a recording, as typed.
+    adapted
+        Whether the network is first trained a little further.
+
+    Raises
+    ------
+    ConfigError
+        For what no file could meet: a method that cannot be adapted, places of images, a runtime that is not there.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    dynamic_range: float
+    place: Mapping[str, str | None]
+    frames: str
+    adapted: bool
+
+    def __post_init__(self) -> None:
+        from usbeam.enhancers import METHODS
+        from usbeam.errors import ConfigError
+
+        if self.adapted and self.name in METHODS:
+            raise ConfigError("is for trained networks", location="--adapt", found=self.name)
+        if self.name not in METHODS:
+            from usbeam.train.runtimes import refuse_missing
+
+            refuse_missing(self.parameters.get("runtime", "torch"))
+        if self.option is not None:
+            return
+        for name, value in {**self.place, "frames": None if self.frames == "0" else self.frames}.items():
+            if value is not None:
+                raise ConfigError(
+                    "is for a recording", location=f"--{name}", found=value, hint="an image is enhanced on its own grid"
+                )
+
+    @property
+    def option(self) -> str | None:
+        """The one that asks for channel data; None if images are enhanced."""
+        if self.adapted:
+            return "--adapt"
+        return "--mode" if self.parameters.get("mode") == "quality" else None
+
+    def frames_of(self, path: Path) -> tuple[int, ...]:
+        """The frames of a file that are asked for; an image has one. Of a recording, the header alone is read."""
+        from usbeam.cli.beamform import read_frames
+
+        if self.option is None:
+            return (0,)
+        recording = _recording(path, self.option)
+        _grid(recording, self.name, self.place)
+        return tuple(read_frames(self.frames, recording))
+
+    def opened(self, path: Path, frames: Sequence[int]) -> Opened:
+        """Read a file, and adapt the network to it if that is asked for, once for all these frames."""
+        import usbeam as ub
+        from usbeam.io.image_file import load_image
+
+        given: dict[str, Any] = {**self.parameters, "dynamic_range": self.dynamic_range}
+        if self.option is None:
+            image = load_image(path)
+            return Opened(lambda _, progress: ub.enhance(image, self.name, progress=progress, **given))
+        recording = _recording(path, self.option)
+        network = _adapted(recording, self.name, frames) if self.adapted else self.name
+        grid = _grid(recording, network, self.place)
+        return Opened(
+            lambda frame, progress: ub.enhance_recording(
+                recording, network, grid, frame=frame, progress=progress, **given
+            ),
+            adapted=None if isinstance(network, str) else network.folder,
+        )
+
+    def keys(self, path: Path, frames: Sequence[int]) -> dict[int, str]:
+        """For each frame of a file a checksum of all that its result depends on; a file that was changed has others.
+
+        Raises
+        ------
+        FileAccessError
+            If the file is not there.
+        """
+        from usbeam import __version__
+        from usbeam.enhancers import find, trained
+        from usbeam.io.safe import access_error
+
+        try:
+            state = path.stat()
+        except (OSError, ValueError) as error:
+            raise access_error(error, path) from error
+        method = find(self.name)
+        facts = {
+            "version": __version__,
+            "file": [path.name, state.st_size, state.st_mtime_ns],
+            "method": method.network.sha256 if isinstance(method, trained.TrainedEnhancer) else method.name,
+            "parameters": dict(self.parameters),
+            "dynamic_range": self.dynamic_range,
+            "place": dict(self.place),
+            "adapted": list(frames) if self.adapted else None,
+        }
+        texts = {frame: json.dumps([facts, frame], sort_keys=True) for frame in frames}
+        return {frame: hashlib.sha256(text.encode()).hexdigest() for frame, text in texts.items()}
+
+
+def read_parameters(name: str, assigned: Iterable[str]) -> dict[str, Any]:
+    """The parameters that ``NAME=VALUE`` set, checked; an unknown method is refused."""
+    from usbeam.enhancers import find
+    from usbeam.errors import ConfigError
+
+    try:
+        method = find(name)
+    except ConfigError as error:
+        error.location = "--with"
+        error.hint = error.hint or "usbeam enhance --list says what they are"
+        raise
+    known = method.parameters
+    given: dict[str, Any] = {}
+    for text in assigned:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(f"cannot read {text!r}", location="--set", expected="NAME=VALUE")
+        if key in given:
+            raise ConfigError("the same parameter twice", location=f"--set {key}")
+        try:
+            given[key] = known[key].parsed(value) if key in known else value
+        except ConfigError as error:
+            error.location = f"{method.name}.{key}"
+            raise
+    method.resolved(given)
+    return given
+
+
+def _recording(source: Path, option: str) -> Acquisition:
+    """The channel data that an option asks for; an image, which has none, is refused."""
+    import usbeam as ub
+    from usbeam.errors import ConfigError, FileFormatError
+
+    try:
+        return ub.load(source)
+    except FileFormatError as error:
+        if error.found != "usbeam-image":
+            raise
+        what = {"--mode": "quality", "--adapt": "adapting"}[option]
+        raise ConfigError(
+            f"{what} needs channel data, of which an image holds none any more",
+            path=source,
+            location=option,
+            expected="a recording",
+            found="an image",
+            hint="give the recording that it was made of" + (", or --mode fast" if option == "--mode" else ""),
+        ) from error
+
+
+def _adapted(recording: Acquisition, name: str, frames: Sequence[int]) -> Run:
+    """A network after a brief training on looks of the recording: the one that is kept beside it, if there is one."""
+    from usbeam.errors import ConfigError
+
+    try:
+        from usbeam.adaptation import adapt
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"adapting needs {error.name}", hint="pip install 'usbeam[train]'") from error
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it greets every process, twice
+    step = -(-len(frames) // MOST_ADAPTING_FRAMES)
+    with progress_bar("adapting") as advance:
+        return adapt(recording, name, frames=list(frames[::step]), progress=advance)
+
+
+def _grid(recording: Acquisition, network: str | Run, place: Mapping[str, str | None]) -> Grid | None:
+    """That of the options; pixels are those of the training where no option says otherwise."""
+    from usbeam.cli.beamform import read_grid
+    from usbeam.grid import Grid
+    from usbeam.recordings import trained_grid
+    from usbeam.units import parse_range
+
+    if not any(place.values()):
+        return None
+    if place["shape"] is not None or place["spacing"] is not None:
+        return read_grid(recording, **place)
+    whole = trained_grid(recording, network)
+    x, z = (
+        (float(axis[0]), float(axis[-1])) if text is None else parse_range(text, "length")
+        for axis, text in ((whole.x, place["x"]), (whole.z, place["z"]))
+    )
+    return Grid.spaced(x=x, z=z, spacing=whole.spacing)

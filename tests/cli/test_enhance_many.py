@@ -23,6 +23,7 @@ import usbeam as ub
 from tests.enhancers.networks import one_thread, run_folder
 from tests.enhancers.test_enhance import speckle
 from usbeam import adaptation
+from usbeam.recordings import trained_grid
 from usbeam.train import inference
 
 from .conftest import PROGRAM, Run, installed
@@ -321,8 +322,10 @@ def test_adapted_once_for_all_frames(
     assert [options["frames"] for _, options in calls] == [[0, 1, 2]]
     (folder,) = (source / "tissue.h5.usbeam-adapted").iterdir()
     assert [each["adapted"] for each in json.loads(done.out)["results"]] == 3 * [str(folder)]
-    wanted = ub.enhance_recording(ub.load(source / "tissue.h5"), folder, frame=2)
-    np.testing.assert_array_equal(ub.load_image(tmp_path / "out" / "tissue_0002.h5").data, wanted.data)
+    recording, found = ub.load(source / "tissue.h5"), ub.load_image(tmp_path / "out" / "tissue_0002.h5")
+    assert found.grid == trained_grid(recording, folder, frame=0)  # one grid for all frames
+    wanted = ub.enhance_recording(recording, folder, found.grid, frame=2)
+    np.testing.assert_array_equal(found.data, wanted.data)
 
 
 def test_what_holds_for_all_is_warned_of_once(

@@ -79,7 +79,7 @@ def enhance(
     shape: Annotated[str | None, typer.Option(help="Of a recording: points in depth and across, 620x256.")] = None,
     spacing: Annotated[
         str | None,
-        typer.Option(help="Of a recording: step of both axes, 0.1mm.", show_default="that of the training"),
+        typer.Option(help="Of a recording: step of both axes, 0.1mm.", show_default="as in the training"),
     ] = None,
     png: Annotated[
         Path | None, typer.Option(help="Also write a picture with axes in mm and a dB bar; of several into a folder.")

@@ -97,12 +97,12 @@ class Request:
 
     def frames_of(self, path: Path) -> tuple[int, ...]:
         """The frames of a file that are asked for; an image has one. Of a recording, the header alone is read."""
-        from usbeam.cli.beamform import read_frames
+        from usbeam.cli.beamform import read_frames, read_grid
 
         if self.option is None:
             return (0,)
         recording = _recording(path, self.option)
-        _grid(recording, self.name, self.place)
+        read_grid(recording, **self.place)  # what cannot be read is refused before anything is computed
         return tuple(read_frames(self.frames, recording))
 
     def opened(self, path: Path, frames: Sequence[int]) -> Opened:
@@ -116,7 +116,7 @@ class Request:
             return Opened(lambda _, progress: ub.enhance(image, self.name, progress=progress, **given))
         recording = _recording(path, self.option)
         network = _adapted(recording, self.name, frames) if self.adapted else self.name
-        grid = _grid(recording, network, self.place)
+        grid = _grid(recording, network, self.place, frames[0])
         return Opened(
             lambda frame, progress: ub.enhance_recording(
                 recording, network, grid, frame=frame, progress=progress, **given
@@ -217,18 +217,16 @@ def _adapted(recording: Acquisition, name: str, frames: Sequence[int]) -> Run:
         return adapt(recording, name, frames=list(frames[::step]), progress=advance)
 
 
-def _grid(recording: Acquisition, network: str | Run, place: Mapping[str, str | None]) -> Grid | None:
-    """That of the options; pixels are those of the training where no option says otherwise."""
+def _grid(recording: Acquisition, network: str | Run, place: Mapping[str, str | None], frame: int) -> Grid:
+    """That of the options; pixels are those that the network knows where no option says otherwise."""
     from usbeam.cli.beamform import read_grid
     from usbeam.grid import Grid
     from usbeam.recordings import trained_grid
     from usbeam.units import parse_range
 
-    if not any(place.values()):
-        return None
     if place["shape"] is not None or place["spacing"] is not None:
         return read_grid(recording, **place)
-    whole = trained_grid(recording, network)
+    whole = trained_grid(recording, network, frame)
     x, z = (
         (float(axis[0]), float(axis[-1])) if text is None else parse_range(text, "length")
         for axis, text in ((whole.x, place["x"]), (whole.z, place["z"]))

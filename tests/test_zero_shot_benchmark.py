@@ -183,6 +183,6 @@ def test_the_whole_experiment_runs_and_goes_on(tmp_path: Path, monkeypatch: pyte
         "curves_test.png",
         *(f"pictures_{which}.png" for which in ("aberrated", "lines", "sound_speed", "test")),
     ]
-    for place, name in ((images, "record"), (training, "fit"), (ub, "enhance_recording")):
+    for place, name in ((images, "record"), (training, "fit"), (ub, "Angular")):
         monkeypatch.setattr(place, name, None)  # nothing is made again
     assert everything() == text

@@ -17,6 +17,7 @@ from benchmarks.comparison.scenes import Scene, points
 from usbeam.comparison.methods import Setting, Sweep, sweeps
 from usbeam.enhancers import trained
 from usbeam.errors import UsbeamError
+from usbeam.recordings import ANGLES
 from usbeam.train import Run
 
 from .machines import SOUND_SPEED, Geometry
@@ -116,6 +117,13 @@ class Judging(Protocol):
     def made(self, scene: Scene) -> dict[str, ub.Image]:
         folder, grid = self.folder / "images" / scene.name, self.size.grid
         recording = cache(lambda: recorded(scene, self.size, self.folder / "recordings"))
+
+        @cache
+        def seen() -> tuple[ub.Image, list[ub.Image]]:
+            """The image and its looks, as `usbeam.enhance_recording` makes them, once for all networks."""
+            parts = ub.Angular(recording(), grid)(recording().frame(0))
+            return parts.image(), parts.looks(ANGLES)
+
         found = {
             name: _kept(folder / f"{name}.h5", lambda name=name: made(recording(), grid, MADE[name]))
             for name in CLASSICAL
@@ -123,7 +131,7 @@ class Judging(Protocol):
         for method in self.networks:
             for label, run in zip(method.labels, method.runs, strict=True):
                 path = folder / f"{label} {trained.find(run).network.sha256[:12]}.h5"
-                found[label] = _kept(path, partial(self._enhanced, run, method.way, found[ORIGINAL], recording))
+                found[label] = _kept(path, partial(self._enhanced, run, method.way, found[ORIGINAL], recording, seen))
         return found
 
     def unfiltered(self) -> Collection[str]:
@@ -136,14 +144,22 @@ class Judging(Protocol):
         ]
         return [*super().listed(plain), *networks]
 
-    def _enhanced(self, run: Run, way: str, original: ub.Image, recording: Callable[[], ub.Acquisition]) -> ub.Image:
-        """By a network, from the image alone or from channel data."""
+    def _enhanced(
+        self,
+        run: Run,
+        way: str,
+        original: ub.Image,
+        recording: Callable[[], ub.Acquisition],
+        seen: Callable[[], tuple[ub.Image, list[ub.Image]]],
+    ) -> ub.Image:
+        """By a network, from the image alone or with looks."""
         if way in ADAPTED:
             run = ub.adapt(recording(), run, self.size.grid)  # kept beside the recording
         options = {**WAYS, **ADAPTED}[way]
         if options["mode"] == "fast":
             return ub.enhance(original, run, **options)
-        return ub.enhance_recording(recording(), run, self.size.grid, **options)
+        image, looks = seen()
+        return ub.enhance(image, run, looks=looks, **options)
 
     def points_seen(self, labels: Sequence[str]) -> dict[str, Seen]:
         """What methods leave of points, label by label."""

@@ -285,6 +285,8 @@ def test_frames_of_a_recording(
     assert summary["there"] == [str(tmp_path / name) for name in frames]
     assert [(each["frame"], each["files"]) for each in summary["results"]] == [(2, [str(tmp_path / "out_0002.h5")])]
     assert before.items() <= stamps(tmp_path).items()
+    other = run(*command, "--frames", "1:3")  # whose grid would be that of another frame
+    assert (other.code, "2 such file(s)" in other.errors[0]) == (2, True)
 
     assert run(*command, "--json").code == 0  # the first frame if none is asked for, as `usbeam beamform` does
     np.testing.assert_array_equal(ub.load_image(out).data, ub.load_image(tmp_path / frames[0]).data)

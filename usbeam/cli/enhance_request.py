@@ -148,7 +148,8 @@ class Request:
             "parameters": dict(self.parameters),
             "dynamic_range": self.dynamic_range,
             "place": dict(self.place),
-            "adapted": list(frames) if self.adapted else None,
+            "adapted": self.adapted,
+            "frames": list(frames if self.adapted else frames[:1]),  # the grid is that of the first
         }
         texts = {frame: json.dumps([facts, frame], sort_keys=True) for frame in frames}
         return {frame: hashlib.sha256(text.encode()).hexdigest() for frame, text in texts.items()}

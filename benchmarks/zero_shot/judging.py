@@ -26,9 +26,14 @@ from .training import STRATEGIES
 
 CLASSICAL = (ORIGINAL, "8 soft oblique looks", "16 oblique looks", "2 transmitters")
 """Images of `benchmarks.comparison` that are made: the plain one, the compounds, and what the paper starts from."""
-WIDEST = 3.2
-"""Edge width over the original's that is allowed as well: networks go there."""
+WIDE = (2.8, 3.2)
+"""Edge widths over the original's that are allowed as well: networks go there."""
 FILTERS = ("gaussian", "median", "srad", "obnlm")
+STRONGER = {
+    "srad": f"{CURVES['srad']},600,900,1400",
+    "obnlm": "strength=0.4,0.55,0.7,0.9,1.2,1.4,1.6,1.9,2.2",
+}
+"""Curves of filters that go there too; without them the strongest rivals would not be in the race."""
 WAYS: Mapping[str, Mapping[str, Any]] = {
     "fast": {"mode": "fast"},
     "fast, gate": {"mode": "fast", "gate": True},
@@ -46,7 +51,7 @@ APART = ("lines", "aberrated", SOUND_SPEED)
 
 def curves(quick: bool) -> list[str]:
     """The filters with their settings."""
-    known = QUICK_CURVES if quick else CURVES
+    known = QUICK_CURVES if quick else {**CURVES, **STRONGER}
     return [f"{name}:{known[name]}" for name in FILTERS]
 
 
@@ -101,7 +106,7 @@ class Judging(Protocol):
         None on the selection set, for which they are not needed.
     """
 
-    targets = (*TARGETS, WIDEST)
+    targets = (*TARGETS, *WIDE)
 
     def __init__(
         self, size: Geometry, texts: Sequence[str], folder: Path, say: Callable[[str], None],

@@ -12,6 +12,7 @@ import usbeam as ub
 from usbeam.beamforming import looks, oblique
 from usbeam.beamforming.angular import AngularImages
 from usbeam.errors import ConfigError, GeometryError, MeasurementError, UsbeamError
+from usbeam.measure import speckle
 
 from .conftest import SPEED, close, record
 
@@ -234,13 +235,79 @@ def test_they_are_saved_and_read(recordings: list[ub.Acquisition], tmp_path: Any
     assert dict(read.settings) == dict(image.settings)
 
 
-def test_looks_of_plane_waves(recordings: list[ub.Acquisition]) -> None:
-    fired = ub.Transmits.plane(ARRAY, [0.0], SPEED)
+# Looks of waves
+
+WAVES = ub.Grid.spaced(x=(-2.8e-3, 2.8e-3), z=(15e-3, 18e-3), spacing=(0.05e-3, 0.1e-3))
+"""Points at which the array reaches the whole acceptance angle, +-0.35, so that 8 bins are 0.0875 wide everywhere."""
+STEERED = np.radians(np.linspace(-16, 16, 15))
+BEHIND = np.stack([np.linspace(-8e-3, 8e-3, 15), np.zeros(15), np.full(15, -8e-3)], axis=1)
+
+
+def fired(kind: str) -> ub.Transmits:
+    if kind == "plane":
+        return ub.Transmits.plane(ARRAY, STEERED, SPEED)
+    return ub.Transmits.focused(ARRAY, BEHIND, SPEED)
+
+
+def arriving(kind: str) -> np.ndarray:
+    """Bins ``(n_tx, n_z, n_x)`` between a wave and the mean of all."""
+    x, z = WAVES.x, WAVES.z[:, None]
+    if kind == "plane":
+        sines = np.broadcast_to(-np.sin(STEERED)[:, None, None], (15, *WAVES.shape))
+    else:
+        sines = np.stack([(place - x) / np.hypot(place - x, behind - z) for place, _, behind in BEHIND])
+    return np.round((sines - sines.mean(axis=0)) / 0.0875).astype(int)
+
+
+def of_sides(views: list[ub.Image]) -> list[float]:
+    """Speckle correlation of the two sides of each line."""
+    return [speckle.correlation(*views[i : i + 2]) for i in range(0, len(views), 2)]
+
+
+def moved(waves: list[np.ndarray], bins: np.ndarray) -> np.ndarray:
+    """The components of single waves, each moved up by its bins, together."""
+    component = np.arange(16)[:, None, None]
+    # The outer components of a single wave are empty: what comes from beyond them is nothing, too.
+    sources = np.clip(component - bins[:, None], 0, 15)
+    return np.sum([np.take_along_axis(*each, axis=0) for each in zip(waves, sources, strict=True)], axis=0)
+
+
+@pytest.mark.parametrize("kind", ["plane", "diverging"])
+def test_waves_from_many_angles(kind: str) -> None:
+    """A wave's own direction counts: without it, or with its sign turned, both sides share their speckle."""
+    limits: dict[str, Any] = {"x": (-7e-3, 7e-3), "z": (14e-3, 19e-3)}
+    made: dict[int, list[list[float]]] = {1: [], 0: [], -1: []}
+    for seed in range(4):
+        scatterers = ub.simulate.phantoms.speckle(ARRAY, density=12, seed=seed, **limits)
+        recording = ub.simulate.record(scatterers, ARRAY, fired(kind), sampling_frequency=40e6, depth=(14e-3, 19e-3))
+        frame = recording.frame(0)
+        whole = ub.Angular(recording, WAVES)(frame)
+        made[1].append(of_sides(whole.looks(ANGLES)))
+        alone = [ub.Angular(recording, WAVES, transmits=one)(frame).data for one in np.eye(15)]
+        assert close(moved(alone, arriving(kind)), whole.data) < 1e-5
+        for sign in (0, -1):
+            other = dataclasses.replace(whole, data=moved(alone, sign * arriving(kind)))
+            made[sign].append(of_sides(other.looks(ANGLES)))
+    right, heard_only, turned = (np.mean(each, axis=0) for each in made.values())
+    assert right.max() < 0.1
+    assert heard_only[0] > 0.2
+    assert turned[0] > 0.4
+
+
+@pytest.mark.parametrize("angles", [[0.0], [7.0], [-1.5, -0.5, 0.0, 0.5, 1.5]])
+def test_looks_of_waves_of_nearly_one_direction(angles: list[float]) -> None:
+    """They are told apart by the receive leg alone: the looks are those of the waves, one by one, put together."""
     scatterers = ub.simulate.phantoms.speckle(ARRAY, x=(-6e-3, 6e-3), z=(14e-3, 19e-3), density=12)
-    made = ub.simulate.record(scatterers, ARRAY, fired, sampling_frequency=40e6, depth=(14e-3, 19e-3))
-    views = ub.ObliqueLooks(made, SPECKLE)(made.frame(0))
-    alike = looks.speckle_correlation(views)
-    assert max(abs(alike[i, i + 1]) for i in range(0, 8, 2)) < 0.15
+    waves = ub.Transmits.plane(ARRAY, np.radians(angles), SPEED)
+    recording = ub.simulate.record(scatterers, ARRAY, waves, sampling_frequency=40e6, depth=(14e-3, 19e-3))
+    made = ub.Angular(recording, WAVES)(recording.frame(0))
+    views = made.looks(ANGLES)
+    assert max(map(abs, of_sides(views))) < 0.15
+    alone = [ub.Angular(recording, WAVES, transmits=one)(recording.frame(0)).data for one in np.eye(len(angles))]
+    # Eight components of one leg, and no empty ones beside them.
+    apart = dataclasses.replace(made, data=np.sum(alone, axis=0)[4:12], position=(np.arange(8) - 3.5) / 4)
+    for view, wanted in zip(views, apart.looks(ANGLES), strict=True):
+        assert close(view.data, wanted.data) < 1e-4
 
 
 COARSE = ub.Grid.spaced(x=(-1e-3, 1e-3), z=(15e-3, 17e-3), spacing=(0.1e-3, 0.1e-3))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usbeam.kernels import angular_cpu
-from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES, N_PHASES, PHASE_BITS
+from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES, N_PHASES, PHASE_BITS, PLANE, SPHERICAL
 
 TICK = 1 << FRACTION_BITS
 N_BINS = 8
@@ -28,9 +28,9 @@ class Work:
     receive_delay: np.ndarray
     transmit_active: np.ndarray
     receive_active: np.ndarray
-    transmit_weight: np.ndarray | None
+    transmit_weight: np.ndarray
     receive_weight: np.ndarray
-    transmit_bin: np.ndarray | None
+    transmit_bin: np.ndarray
     receive_bin: np.ndarray
     table: np.ndarray
     column: int
@@ -60,11 +60,9 @@ def plain_sum(work: Work) -> np.ndarray:
                 if not (0 <= sample <= n_samples - n_taps and all(start <= k < stop for start, stop in active)):
                     continue
                 taps = work.traces[p, sample : sample + n_taps].astype(np.complex128)
-                component, value = work.receive_bin[r, c, k], taps @ work.table[row] * work.receive_weight[r, c, k]
-                if work.transmit_bin is not None and work.transmit_weight is not None:
-                    component = component + work.transmit_bin[t, c, k]
-                    value = value * work.transmit_weight[t, c, k]
-                out[component, k, work.column + c] += value
+                component = work.transmit_bin[t, c, k] + work.receive_bin[r, c, k]
+                weight = work.transmit_weight[t, c, k] * work.receive_weight[r, c, k]
+                out[component, k, work.column + c] += taps @ work.table[row] * weight
     return out
 
 
@@ -75,7 +73,6 @@ def work(
     n_z: int = 40,
     n_taps: int = 2,
     counts: tuple[int, ...] = (3, 1, 0, 4),
-    binned: bool = True,
     n_samples: int = 60,
     n_legs: int = 5,
 ) -> Work:
@@ -113,20 +110,19 @@ def work(
         receive_delay=receive_delay,
         transmit_active=active(),
         receive_active=active(),
-        transmit_weight=weight[0] if binned else None,
+        transmit_weight=weight[0],
         receive_weight=weight[1],
-        transmit_bin=bins() if binned else None,
+        transmit_bin=bins(),
         receive_bin=bins(),
         table=noise(N_PHASES, n_taps),
         column=0,
-        out=np.zeros((2 * N_BINS - 1 if binned else N_BINS, n_z, n_x), np.complex64),
+        out=np.zeros((2 * N_BINS - 1, n_z, n_x), np.complex64),
     )
 
 
-@pytest.mark.parametrize("binned", [True, False])
 @pytest.mark.parametrize("n_taps", [1, 2, 4])
-def test_equals_a_plain_sum(n_taps: int, binned: bool) -> None:
-    made = work(n_taps=n_taps, binned=binned)
+def test_equals_a_plain_sum(n_taps: int) -> None:
+    made = work(n_taps=n_taps)
     assert np.count_nonzero(made.run().any(axis=(1, 2))) == len(made.out)
     made.check()
 
@@ -147,9 +143,9 @@ def test_tiles_of_any_size(n_x: int, n_z: int) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), n_taps=st.sampled_from([1, 2, 4]), binned=st.booleans())
-def test_any_delays(seed: int, n_taps: int, binned: bool) -> None:
-    work(seed, n_taps=n_taps, binned=binned, n_x=3, n_z=15).check()
+@given(seed=st.integers(0, 2**32 - 1), n_taps=st.sampled_from([1, 2, 4]))
+def test_any_delays(seed: int, n_taps: int) -> None:
+    work(seed, n_taps=n_taps, n_x=3, n_z=15).check()
 
 
 def test_records_shorter_than_the_taps_add_nothing() -> None:
@@ -226,3 +222,54 @@ def test_elements_that_look_away_hear_nothing() -> None:
     none, _, nothing, _ = cut(normal=-DOWN)
     assert np.all(none[..., 0] >= none[..., 1])
     assert not nothing.any()
+
+
+# The bins of waves
+
+
+def arriving(shape: int, x: np.ndarray, reached: np.ndarray, n_bins: int = N_BINS) -> np.ndarray:
+    """Of waves whose directions have these sines, or that come from virtual sources at these places, 8 mm behind."""
+    shapes, none = np.full(len(x), shape, np.int8), np.zeros_like(x)
+    position = np.stack([none if shape == PLANE else x, none, np.full_like(x, -8e-3)], axis=1)
+    axis = np.stack([x, none, np.sqrt(1 - x**2)], axis=1)
+    return angular_cpu.wave_bins(shapes, position, axis, X, Z, reached, n_bins)
+
+
+STEERED = np.sin(np.radians([-24.0, -9.0, -1.0, 2.0, 5.0, 16.0]))
+BEHIND = np.array([-7e-3, -2e-3, -0.4e-3, 1e-3, 3.3e-3])
+
+
+@pytest.mark.parametrize("n_bins", [7, 8])
+@pytest.mark.parametrize(("shape", "places"), [(PLANE, STEERED), (SPHERICAL, BEHIND)])
+def test_bins_of_waves_are_their_formula(shape: int, places: np.ndarray, n_bins: int) -> None:
+    reached, *_ = cut()
+    found = arriving(shape, places, reached, n_bins)
+    half, nothing = n_bins // 2, 0
+    for c, k in np.ndindex(len(X), len(Z)):
+        low, high = reached[c, k]
+        if not low < high:
+            assert not found[:, c, k].any()
+            nothing += 1
+            continue
+        # A wave that travels to larger x comes from smaller x.
+        sine = -places if shape == PLANE else (places - X[c]) / np.hypot(places - X[c], Z[k] + 8e-3)
+        offset = np.floor((sine - sine.mean()) / ((high - low) / n_bins) + 0.5)
+        np.testing.assert_array_equal(found[:, c, k], np.clip(offset, -half, half) + half)
+    assert nothing > 0
+    assert len(np.unique(found)) == 2 * half + 1
+
+
+def test_waves_of_nearly_one_direction_share_the_middle_bin() -> None:
+    reached, *_ = cut()
+    seen = reached[..., 0] < reached[..., 1]
+    for steered in ([0.3], [-0.2, -0.2], 0.25 + np.array([-1e-3, 0.0, 1e-3])):
+        found = arriving(PLANE, np.array(steered), reached)
+        narrow = np.ptp(reached, axis=-1) < 0.02
+        assert np.all(found[:, seen & ~narrow] == N_BINS // 2)
+
+
+def test_mirrored_waves_have_mirrored_bins() -> None:
+    reached, *_ = cut()
+    found, mirrored = arriving(SPHERICAL, BEHIND, reached), arriving(SPHERICAL, -BEHIND, reached)[:, ::-1]
+    seen = reached[..., 0] < reached[..., 1]
+    np.testing.assert_array_equal(N_BINS - mirrored[:, seen], found[:, seen])

@@ -3,12 +3,15 @@
 Seen from an image point, an element lies at an angle of sine s, positive at larger x. Of all the array, what is seen
 within +-`max_sine` is the point's *local aperture*, from s_low to s_high, and u = (s - s_low) / (s_high - s_low) runs
 from 0 to 1 across it. It is cut into `n_bins` equal bins. A trace that left by bin i and came back by bin j adds to
-component m = i + j, because speckle depends on the sum of both wave vectors only; plane and diverging waves have one
-direction at a point, so that the receive bin alone counts.
+component m = i + j, because speckle depends on the sum of both wave vectors only.
 
-The weight of each leg fades as a raised cosine over the outer 15 % of u. Where the array does not reach the whole
-acceptance angle, the bins are narrower, and no component is empty: a lateral Fourier transform of the image cannot do
-that. The sum of all components is the image of these weights.
+A plane or diverging wave comes to a point from one direction. Its bins are as wide, and counted from the mean sine of
+all waves there: waves of nearly one direction share the middle bin, and the receive bin alone tells them apart; what is
+left and right of the middle is so at every point, however the waves were steered.
+
+An element's weight fades as a raised cosine over the outer 15 % of u, on either leg; that of a wave is 1. Where the
+array does not reach the whole acceptance angle, the bins are narrower, and none is empty: a lateral Fourier transform
+of the image cannot do that. The sum of all components is the image of these weights.
 """
 
 from __future__ import annotations
@@ -59,7 +62,8 @@ class AngularImages:
     data : (n_components, n_z, n_x) complex64
         From the angle furthest to -x to the one furthest to +x.
     position : (n_components,)
-        The mean of u over both legs, from -1 (s_low) to 1 (s_high).
+        The mean of both legs' directions, in which -1 is s_low and 1 is s_high; of waves, 0 is their mean direction.
+        Few waves leave outer components empty.
     grid, settings, source
         As images have them.
     """
@@ -135,8 +139,7 @@ class Angular:
     Parameters
     ----------
     acquisition : Acquisition
-        Elements that fire alone (full or half matrix): both legs are binned. Or plane and diverging waves: the receive
-        leg is.
+        Elements that fire alone (full or half matrix), plane waves or diverging waves.
     grid : Grid, optional
         Image points, as for `Plan`.
     transmits : (n_tx,), optional
@@ -144,9 +147,10 @@ class Angular:
     receive_weights : (n_elements,), optional
         Weights of the receiving elements; 1 if not given.
     max_sine
-        Sine of the largest angle accepted on a binned leg, to either side.
+        Sine of the largest angle at which an element is accepted, to either side; waves are from any direction.
     n_bins
-        Of a leg: 2 n_bins - 1 components where both are binned, n_bins otherwise.
+        Of a leg: 2 n_bins - 1 components. Waves have an odd number of bins, so that one is in the middle: one more,
+        and one more component, where `n_bins` is even.
     interpolation, upsampling, fold, sound_speed, device, memory_budget
         As for `Plan`.
 
@@ -203,17 +207,17 @@ class Angular:
         receivers = checked_receive_weights(receive_weights, acquisition)
         refuse_undersampled(acquisition)
         used = np.flatnonzero(fired)
-        self._both = _are_elements(acquisition, used)
-        n_components = 2 * n_bins - 1 if self._both else n_bins
+        self._single = _are_elements(acquisition, used)
+        n_transmit_bins = n_bins if self._single else n_bins // 2 * 2 + 1
+        n_components = n_transmit_bins + n_bins - 1
         self.acquisition = acquisition
         self.grid = default_grid(acquisition) if grid is None else grid
         self.device = devices.resolve(device)
         refuse_huge(self.grid, n_components)
         read = choose(acquisition, interpolation, upsampling)
         self._max_sine, self._n_bins = max_sine, n_bins
-        # The middle of the first component lies half a bin of one leg from its end, or half a bin of each leg.
-        self._position: Floats = np.linspace(-1, 1, 2 * n_bins + 1)[1:-1][:: 1 if self._both else 2]
-        binned = 4 + 4 + 1  # delay, weight and bin
+        self._position: Floats = (np.arange(n_components) - (n_components - 1) / 2) / n_bins
+        point_bytes = 4 + 4 + 1  # delay, weight and bin
         self._domain = TimeDomain(
             acquisition,
             self.grid,
@@ -222,7 +226,7 @@ class Angular:
             interpolation=read,
             sound_speed=speed,
             memory_budget=checked_budget(memory_budget),
-            point_bytes=(binned if self._both else 4, binned),
+            point_bytes=(point_bytes, point_bytes),
         )
         self._pairs = pair(acquisition, fired, used, fold and same_timing(acquisition), receivers)
         self._kept: tuple[_Leg, _Leg] | None = None
@@ -295,21 +299,21 @@ class Angular:
         if self._kept is not None:
             return self._kept
         x, z = self.grid.x[columns], self.grid.z
-        fronts = self._domain.legs if self._both else self._domain.legs[1:]
-        position, index = np.unique(np.concatenate([legs.position for legs in fronts]), axis=0, return_index=True)
-        normal = np.concatenate([legs.axis for legs in fronts])[index]
+        elements = self._domain.legs if self._single else self._domain.legs[1:]
+        position, index = np.unique(np.concatenate([legs.position for legs in elements]), axis=0, return_index=True)
+        normal = np.concatenate([legs.axis for legs in elements])[index]
         steps = np.diff(np.unique(position[:, 0]))
         margin = float(np.median(steps)) / 2 if steps.size else self.acquisition.wavelength / 2
         reached = angular_cpu.reach(position, normal, margin, x, z, self._max_sine)
 
         def leg(number: int) -> _Leg:
-            table = self._domain.table(number, columns, Window())
-            if number == 0 and not self._both:
-                return _Leg(table.delay, table.active, None, None)
-            legs = self._domain.legs[number]
-            cut = angular_cpu.bins(legs.position, legs.axis, x, z, reached, self._max_sine, self._n_bins, TAPER)
-            index, weight, active = cut
-            return _Leg(table.delay, active, weight, index)
+            legs, table = self._domain.legs[number], self._domain.table(number, columns, Window())
+            if legs in elements:
+                cut = angular_cpu.bins(legs.position, legs.axis, x, z, reached, self._max_sine, self._n_bins, TAPER)
+                index, weight, active = cut
+                return _Leg(table.delay, active, weight, index)
+            index = angular_cpu.wave_bins(legs.shape, legs.position, legs.axis, x, z, reached, self._n_bins)
+            return _Leg(table.delay, table.active, np.ones(index.shape, np.float32), index)
 
         made = (leg(0), leg(1))
         if len(self._domain.blocks) == 1:
@@ -319,12 +323,12 @@ class Angular:
 
 @dataclass(frozen=True, eq=False)
 class _Leg:
-    """One leg's tables over a block of image columns, as the kernel takes them; without bins it has no weights."""
+    """One leg's tables over a block of image columns, as the kernel takes them."""
 
     delay: npt.NDArray[np.int32]
     active: npt.NDArray[np.int32]
-    weight: npt.NDArray[np.float32] | None
-    bin: npt.NDArray[np.int8] | None
+    weight: npt.NDArray[np.float32]
+    bin: npt.NDArray[np.int8]
 
 
 def _are_elements(acquisition: Acquisition, used: npt.NDArray[np.int64]) -> bool:

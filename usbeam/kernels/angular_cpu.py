@@ -14,11 +14,11 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from usbeam.kernels.conventions import FRACTION_BITS, N_PHASES, NUMBA_OPTIONS, PHASE_BITS
+from usbeam.kernels.conventions import FRACTION_BITS, N_PHASES, NUMBA_OPTIONS, PHASE_BITS, PLANE
 from usbeam.kernels.simd import accumulate_taps
 
 COLUMNS, DEPTHS = 4, 128
-"""Image points in a tile: 15 components of 2 taps take 120 KB."""
+"""Image points in a tile: 16 components of 2 taps take 128 KB."""
 
 
 @njit(**NUMBA_OPTIONS)
@@ -118,6 +118,49 @@ def bins(position, normal, x, z, reached, max_sine, n_bins, taper):
     return index, weight, active
 
 
+@njit(parallel=True, **NUMBA_OPTIONS)
+def wave_bins(shape, position, axis, x, z, reached, n_bins):
+    """Which bin each of several plane or diverging waves arrives from at every image point.
+
+    Bins are as wide as those of `bins`, so that the two may be summed. The middle of the middle one is the mean of all
+    waves: waves of one direction share it. The outermost bins take what lies beyond.
+
+    Parameters
+    ----------
+    shape : (n,) int8
+        `PLANE` or `SPHERICAL`.
+    position : (n, 3)
+        Virtual sources [m].
+    axis : (n, 3)
+        Directions of plane waves.
+    x : (n_x,), z : (n_z,)
+        Image points [m] at elevation 0.
+    reached : (n_x, n_z, 2)
+        By the array, from `reach`.
+    n_bins : int
+        Of the array's elements; waves have as many, or one more where that is even.
+
+    Returns
+    -------
+    (n, n_x, n_z) int8
+        0 where the array sees nothing.
+    """
+    n, half = shape.size, n_bins // 2
+    index = np.zeros((n, x.size, z.size), np.int8)
+    for c in prange(x.size):
+        sine = np.empty(n)
+        for k in range(z.size):
+            low, high = reached[c, k]
+            if low < high:
+                for i in range(n):
+                    sine[i] = -axis[i, 0] if shape[i] == PLANE else _sine(position[i], x[c], z[k], 0.0)
+                mean = sine.mean()
+                for i in range(n):
+                    offset = math.floor((sine[i] - mean) / (high - low) * n_bins + 0.5)
+                    index[i, c, k] = min(max(offset, -half), half) + half
+    return index
+
+
 @njit(**NUMBA_OPTIONS)
 def _add_trace(
     trace,
@@ -140,11 +183,8 @@ def _add_trace(
         # One unsigned comparison refuses both what is before the record and what is after it.
         if np.uint32(sample) < last:
             row = np.int64((ticks >> (FRACTION_BITS - PHASE_BITS)) & (N_PHASES - 1)) * n_taps
-            gain = receive_weight[k]
-            component = np.int64(receive_bin[k])
-            if transmit_bin is not None:
-                gain *= transmit_weight[k]
-                component += transmit_bin[k]
+            gain = transmit_weight[k] * receive_weight[k]
+            component = np.int64(transmit_bin[k]) + np.int64(receive_bin[k])
             target = (k * n_components + component) * n_taps
             accumulate_taps(accumulator, target, trace, np.int64(sample), table, row, gain, n_taps)  # pyright: ignore[reportCallIssue]
 
@@ -191,9 +231,9 @@ def _make_angular(n_taps):
                                 traces[p],
                                 transmit_delay[t, c, k0:k1],
                                 receive_delay[r, c, k0:k1],
-                                None if transmit_weight is None else transmit_weight[t, c, k0:k1],
+                                transmit_weight[t, c, k0:k1],
                                 receive_weight[r, c, k0:k1],
-                                None if transmit_bin is None else transmit_bin[t, c, k0:k1],
+                                transmit_bin[t, c, k0:k1],
                                 receive_bin[r, c, k0:k1],
                                 table,
                                 n_taps,
@@ -243,9 +283,9 @@ def angular(
     transmit_active, receive_active : (n_legs, n_x, 2) int32
         Depth range of each leg in each column; outside it the weights count as 0.
     transmit_weight, receive_weight : float32 like the delays
-        Weights; transmits of which every image point hears one wave have None, which is 1.
+        Weights.
     transmit_bin, receive_bin : int8 like the delays
-        Bins i and j; None, together with the weight, is 0.
+        Bins i and j.
     out : (n_components, n_z, at least column + n_x) complex64
         Added to; it has room for every sum of two bins.
     """

@@ -111,6 +111,8 @@ class Protocol:
     """
 
     targets: Sequence[float] = TARGETS
+    yardsticks: Collection[str] = YARDSTICKS
+    """Methods that are applied in all settings, whatever is chosen."""
 
     def __init__(self, size: Size, texts: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
         self.size, self.texts, self.folder, self.say = size, texts, folder, say
@@ -180,16 +182,17 @@ class Protocol:
         return [Frozen(target, _best(selection.comparison.rows, target)) for target in self.targets]
 
     def applied(self, which: str, frozen: Sequence[Frozen]) -> Set:
-        """The frozen settings on another set; the Gaussian and the median in all settings, as yardsticks."""
+        """The frozen settings on another set, and the yardsticks in all settings."""
         labels = {label for each in frozen for label in each.settings.values()}
         wanted = {parted(label)[1] for label in labels}
-        yardsticks = [text for text in self.texts if text.partition(":")[0] in YARDSTICKS]
+        yardsticks = [text for text in self.texts if text.partition(":")[0] in self.yardsticks]
         rest = [text for text in self.texts if text not in yardsticks]
         others = [each for sweep in sweeps(rest) for each in sweep.settings if each.label in wanted]
-        others = [each for each in others if each.method not in (IDENTITY, *YARDSTICKS)]
+        others = [each for each in others if each.method not in (IDENTITY, *self.yardsticks)]
 
         def keep(label: str) -> bool:
-            return label in labels or label in self.unfiltered() or label.partition(":")[0] in (IDENTITY, *YARDSTICKS)
+            whole = label.partition(":")[0] in (IDENTITY, *self.yardsticks)
+            return whole or label in labels or label in self.unfiltered()
 
         return self.measured(which, yardsticks + _grouped(others), keep)
 

@@ -107,6 +107,7 @@ class Judging(Protocol):
     """
 
     targets = (*TARGETS, *WIDE)
+    yardsticks = FILTERS
 
     def __init__(
         self, size: Geometry, texts: Sequence[str], folder: Path, say: Callable[[str], None],

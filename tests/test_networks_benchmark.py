@@ -34,7 +34,9 @@ def test_a_process_of_its_own_has_the_threads(monkeypatch: pytest.MonkeyPatch, t
         "import json, numba, torch; print(json.dumps([torch.get_num_threads(), numba.get_num_threads()]))"
     )
     monkeypatch.setattr(networks, "__file__", str(script))
-    assert networks.alone(3, networks.prepare, tmp_path, TINY) == [3, 3]
+    for name in networks.THREADS:
+        monkeypatch.setenv(name, "2")
+    assert networks.alone(1, networks.prepare, tmp_path, TINY) == [1, 1]
 
 
 def test_a_process_that_fails_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from usbeam.comparison.methods import IDENTITY, Setting, Sweep
 
 PSF = 0.3e-3
 COUNTS = dict.fromkeys(machines.EVERYWHERE, 1)
-TINY = machines.Geometry(24, 3.5 * MM, (10 * MM, 22 * MM), 2.5 * MM, 2.0, COUNTS, circles=1, training=2)
+TINY = machines.Geometry(24, 3.5 * MM, (10 * MM, 22 * MM), 2.5 * MM, 2.0, COUNTS, circles=1)
 
 
 def test_the_two_probes_are_as_long_as_they_are_called() -> None:
@@ -159,30 +159,48 @@ def test_another_experiment_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the speckle of lq and hq")
-def test_the_whole_experiment_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("strategy", ["looks", "paper"])
+def test_the_whole_experiment_runs_and_goes_on(strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     effort = training.Effort(1, dict.fromkeys(training.STRATEGIES, 2), 2, 2)
-    monkeypatch.setattr(judging, "CLASSICAL", ("original", "8 soft oblique looks"))
+    monkeypatch.setattr(judging, "COMPOUNDS", ("8 soft oblique looks",))
     monkeypatch.setattr(comparison_scenes, "FAMILIES", ("inclusions",))
     texts = ["gaussian:sigma=0.05mm,0.1mm,0.2mm", "median:size=0.3mm,0.5mm"]
     said: list[str] = []
-
     monkeypatch.setattr(training, "machine", lambda number, size: size)
     workshop = training.Workshop(effort, tmp_path / "machines", said.append)
+    size, ways = TINY, {"fast", "fast, gate", "quality", "quality, gate"}
+    if strategy == "paper":
+        few = {"selection": 1, "test": 1, "lines": 1}
+        size, ways = dataclasses.replace(TINY, training=2, max_sine=None, per_family=few), {"fast", "fast, gate"}
 
     def everything() -> str:
-        return command.experiment(TINY, texts, workshop, [0], tmp_path)
+        return command.experiment(size, texts, workshop, [0], tmp_path)
 
     text = everything()
-    assert "| looks, quality, gate |" in text
-    assert "| unet, fast |" in text
+    models = {model for model, theirs in training.STRATEGIES.items() if theirs == strategy}
     found = json.loads((tmp_path / "zero_shot.json").read_text())
-    assert {f"unet{light}, fast, seed 0" for light in ("", "-light")} <= found["sets"]["test"].keys()
-    assert found["speckle_correlation"].keys() == {"paper", "looks"}
-    assert found["points"]["looks, quality, gate, seed 0"]["of"] == 6
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
-        "curves_test.png",
-        *(f"pictures_{which}.png" for which in ("aberrated", "lines", "sound_speed", "test")),
-    ]
+    learnt = {label for label in found["sets"]["test"] if label.endswith(", seed 0")}
+    assert learnt == {f"{model}, {way}, seed 0" for model in models for way in ways}
+    assert all(f"| {model}, fast |" in text for model in models)
+    assert ("## The paper's networks" in text) == ("2 transmitters" in found["sets"]["test"]) == (strategy == "paper")
+    assert found["speckle_correlation"].keys() == {strategy}
+    assert found["points"][min(learnt)]["of"] == 6
+    pictures = {f"pictures_{which.replace(' ', '_')}.png" for which in size.per_family if which != "selection"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {"curves_test.png", *pictures}
     for place, name in ((images, "record"), (training, "fit"), (ub, "Angular")):
         monkeypatch.setattr(place, name, None)  # nothing is made again
     assert everything() == text
+
+
+def test_images_have_the_angles_of_their_geometry(tmp_path: Path) -> None:
+    wide = dataclasses.replace(TINY, max_sine=None)
+    scene = comparison_scenes.scenes("test", TINY, PSF)[0]
+    plain = {
+        size.max_sine: judging.Judging(size, judging.curves(True), tmp_path / str(size.max_sine), str).made(scene)
+        for size in (TINY, wide)
+    }
+    recording = scenes.recorded(scene, TINY, tmp_path / "None" / "recordings")
+    angular = ub.Angular(recording, TINY.grid)(recording.frame(0)).image().envelope()
+    np.testing.assert_allclose(plain[TINY.max_sine]["original"].data, angular.data, rtol=1e-5)
+    whole = ub.beamform(recording, TINY.grid).envelope()
+    np.testing.assert_allclose(plain[None]["original"].data, whole.data, rtol=1e-4, atol=1e-4 * whole.data.max())

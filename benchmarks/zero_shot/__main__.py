@@ -62,7 +62,7 @@ def experiment(size: Geometry, texts: list[str], workshop: Workshop, seeds: list
     runs = workshop.networks(size, seeds, kept)
     judging = Judging(size, texts, kept, workshop.say, methods(runs, adapted=size.adapted))
     applied = {which: judging.applied(which, frozen) for which in ("test", *APART) if which in size.per_family}
-    shared = training.shared_speckle([workshop.common, kept])
+    shared = training.shared_speckle(kept if size.training else workshop.common)
     return write(judging, applied, frozen, workshop.effort.machines, shared, folder)
 
 

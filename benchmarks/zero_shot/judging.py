@@ -24,8 +24,9 @@ from .machines import SOUND_SPEED, Geometry
 from .scenes import misjudged, recorded
 from .training import STRATEGIES
 
-CLASSICAL = (ORIGINAL, "8 soft oblique looks", "16 oblique looks", "2 transmitters")
-"""Images of `benchmarks.comparison` that are made: the plain one, the compounds, and what the paper starts from."""
+COMPOUNDS = ("8 soft oblique looks", "16 oblique looks")
+START = "2 transmitters"
+"""What the paper starts from."""
 WIDE = (2.8, 3.2)
 """Edge widths over the original's that are allowed as well: networks go there."""
 FILTERS = ("gaussian", "median", "srad", "obnlm")
@@ -34,6 +35,8 @@ STRONGER = {
     "obnlm": "strength=0.4,0.55,0.7,0.9,1.2,1.4,1.6,1.9,2.2",
 }
 """Curves of filters that go there too; without them the strongest rivals would not be in the race."""
+Seen = Callable[[], tuple[ub.Image, list[ub.Image]]]
+"""Gives the image and the looks of a phantom."""
 WAYS: Mapping[str, Mapping[str, Any]] = {
     "fast": {"mode": "fast"},
     "fast, gate": {"mode": "fast", "gate": True},
@@ -87,7 +90,7 @@ def methods(runs: Mapping[str, Sequence[Run]], *, adapted: bool = False) -> list
 
 
 @dataclass(frozen=True)
-class Seen:
+class PointsSeen:
     """How many points of the phantom of points are seen, and their mean apparent width [m]."""
 
     count: int
@@ -126,13 +129,13 @@ class Judging(Protocol):
 
         @cache
         def seen() -> tuple[ub.Image, list[ub.Image]]:
-            """The image and its looks, as `usbeam.enhance_recording` makes them, once for all networks."""
+            """As `usbeam.enhance_recording` makes them, once for all networks."""
             parts = ub.Angular(recording(), grid)(recording().frame(0))
             return parts.image(), parts.looks(ANGLES)
 
         found = {
-            name: _kept(folder / f"{name}.h5", lambda name=name: made(recording(), grid, MADE[name]))
-            for name in CLASSICAL
+            name: _kept(folder / f"{name}.h5", partial(self._plain, name, recording, seen))
+            for name in self._classical()
         }
         for method in self.networks:
             for label, run in zip(method.labels, method.runs, strict=True):
@@ -150,13 +153,26 @@ class Judging(Protocol):
         ]
         return [*super().listed(plain), *networks]
 
+    def _classical(self) -> Sequence[str]:
+        """Images that no network makes, the plain one first."""
+        return (ORIGINAL, *COMPOUNDS, *([START] if self.geometry.training else []))
+
+    def _plain(self, name: str, recording: Callable[[], ub.Acquisition], seen: Seen) -> ub.Image:
+        """One of them, of the angles that the geometry takes."""
+        options, max_sine = MADE[name], self.geometry.max_sine
+        if max_sine is not None and name == ORIGINAL:
+            return seen()[0].envelope()
+        if max_sine is not None and name in COMPOUNDS:
+            options = {**options, "max_sine": max_sine}
+        return made(recording(), self.size.grid, options)
+
     def _enhanced(
         self,
         run: Run,
         way: str,
         original: ub.Image,
         recording: Callable[[], ub.Acquisition],
-        seen: Callable[[], tuple[ub.Image, list[ub.Image]]],
+        seen: Seen,
     ) -> ub.Image:
         """By a network, from the image alone or with looks."""
         if way in ADAPTED:
@@ -167,20 +183,20 @@ class Judging(Protocol):
         image, looks = seen()
         return ub.enhance(image, run, looks=looks, **options)
 
-    def points_seen(self, labels: Sequence[str]) -> dict[str, Seen]:
+    def points_seen(self, labels: Sequence[str]) -> dict[str, PointsSeen]:
         """What methods leave of points, label by label."""
         scene = points("test", self.size)
         self.say(scene.name)
         images = self.made(scene)
         settings = {each.label: each for sweep in sweeps(self.texts) for each in sweep.settings}
-        found: dict[str, Seen] = {}
+        found: dict[str, PointsSeen] = {}
         for label in labels:
             image = images.get(label)
             if image is None:
                 name, filtered = parted(label)
                 image = ub.enhance(images[name], settings[filtered].method, **settings[filtered].parameters)
             widths = [width for place in scene.points if (width := apparent_width(image, place)) is not None]
-            found[label] = Seen(len(widths), len(scene.points), float(np.mean(widths)) if widths else None)
+            found[label] = PointsSeen(len(widths), len(scene.points), float(np.mean(widths)) if widths else None)
         return found
 
 

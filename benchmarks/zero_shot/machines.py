@@ -16,6 +16,7 @@ import numpy as np
 
 import usbeam as ub
 from benchmarks.comparison.scenes import MM, Size, drawn
+from usbeam.beamforming.angular import MAX_SINE
 
 SPEED = 1540.0
 """Of sound [m/s], as `usbeam.simulate.record` has it."""
@@ -48,8 +49,10 @@ class Geometry(Size):
     n_waves: int = 0
     spread: float = 0.0
     """Angle to either side [rad]."""
+    max_sine: float | None = MAX_SINE
+    """Sine of the largest angle that images are made of, as looks are; None is any, as in the paper."""
     training: int = 0
-    """Recordings to train the paper's networks on; where there are none, only those for looks are tried."""
+    """Recordings to train the paper's networks on, which are tried then; where there are none, those for looks are."""
     adapted: bool = False
     """Whether networks for looks are also adapted to each recording."""
     per_family: Mapping[str, int] = field(hash=False, default_factory=EVERYWHERE.copy)
@@ -84,7 +87,8 @@ class Geometry(Size):
 BASE = Geometry(64, 8 * MM, (12 * MM, 30 * MM), 8 * MM, 10.0)
 FULL: Mapping[str, Geometry] = {
     "20 mm": BASE,
-    "40 mm": dataclasses.replace(BASE, pitch=0.625 * MM, training=40),
+    "40 mm": dataclasses.replace(BASE, pitch=0.625 * MM),
+    "paper": dataclasses.replace(BASE, pitch=0.625 * MM, max_sine=None, training=40),
     "left out, elements": dataclasses.replace(
         BASE, n_elements=56, pitch=0.4 * MM, center_frequency=6e6, bandwidth=0.6, adapted=True, per_family=FEW
     ),
@@ -102,7 +106,8 @@ FULL: Mapping[str, Geometry] = {
     ),
 }
 """One and a half wavelengths from element to element, by the length of the array; the zero-shot paper's three, with
-grating lobes; and two that no network has seen."""
+grating lobes; the same with the paper's networks; and two that no network has seen."""
+SMALL = Geometry(32, 5 * MM, (12 * MM, 21 * MM), 4 * MM, 5.0, dict.fromkeys(EVERYWHERE, 1), circles=2)
 QUICK: Mapping[str, Geometry] = {
     "10 mm": Geometry(32, 5 * MM, (12 * MM, 21 * MM), 4 * MM, 5.0, dict.fromkeys(EVERYWHERE, 1), circles=2, training=3)
 }

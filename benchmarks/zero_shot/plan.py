@@ -67,7 +67,7 @@ def _rows(
     for strategy in dict.fromkeys(STRATEGIES.values()):
         seconds = _seconds(lambda name=strategy: workshop.pairs(name, tried, folder))
         rows.append((f"pairs of a recording, {strategy}", seconds / N_TRIED, n_recordings[strategy]))
-    runs = workshop.networks(tried, [0], folder)
+    runs = {model: [workshop.trained(model, 0, tried, folder)] for model in STRATEGIES}
     share = effort.config("looks", 0).held_out
     n_paper = sum(size.training > 0 for size in geometries.values())
     for model, (run,) in runs.items():

@@ -19,7 +19,7 @@ from usbeam.show import plot
 from usbeam.train import Run
 
 from .figures import Figures
-from .judging import APART, FILTERS, Judging, Method, Seen
+from .judging import APART, FILTERS, Judging, Method, PointsSeen
 from .machines import Geometry
 
 PRINTED = {IDENTITY: 1.0, "unet-light, fast": 1.145, "unet, fast": 1.29}
@@ -96,14 +96,18 @@ def _described(
     n_z, n_x = size.grid.shape
     sent = "every one fires alone" if size.kind == "element" else f"{size.n_waves} {size.kind} waves"
     counts = ", ".join(f"{len(found.scenes)} of {NAMES.get(which, which)}" for which, found in applied.items())
-    paper = f"; those of the paper from {size.training} recordings of this one" if size.training else ""
-    seeds = ", ".join(str(run.config.seed) for run in runs["looks"])
+    if size.training:
+        learnt_from = f"{size.training} recordings of this machine"
+    else:
+        learnt_from = f"{n_machines} recordings of as many machines"
+    angles = "angles of any sine" if size.max_sine is None else f"angles of sines up to {size.max_sine:g}"
+    seeds = ", ".join(str(run.config.seed) for run in next(iter(runs.values())))
     spoken = ", ".join(f"{name} {value:.2f}" for name, value in shared.items())
     return (
         f"{size.n_elements} elements, {size.pitch * 1e3:.4g} mm from one to the next, "
-        f"{size.center_frequency / 1e6:g} MHz, {sent}; {n_z} x {n_x} points; rf SNR {SNR_DB:g} dB in a channel. "
-        f"Phantoms: {counts}. Networks for looks learnt from {n_machines} recordings of as many machines{paper}; seeds "
-        f"{seeds}. Correlation of the speckle of both images of a pair, median: {spoken}. usbeam {ub.__version__}."
+        f"{size.center_frequency / 1e6:g} MHz, {sent}; {n_z} x {n_x} points, {angles}; rf SNR {SNR_DB:g} dB in a "
+        f"channel. Phantoms: {counts}. Networks learnt from {learnt_from}; seeds {seeds}. Correlation of the speckle "
+        f"of both images of a pair, median: {spoken}. usbeam {ub.__version__}."
     )
 
 
@@ -142,7 +146,7 @@ def _paper(tested: Figures, labels: Sequence[str]) -> Sequence[str]:
     ]
 
 
-def _operating(tested: Figures, labels: Sequence[str], seen: Mapping[str, Seen]) -> Sequence[str]:
+def _operating(tested: Figures, labels: Sequence[str], seen: Mapping[str, PointsSeen]) -> Sequence[str]:
     """For `OPERATING`."""
     is_network = ", seed" in labels[0]
     against = tested.against(labels) if is_network else None
@@ -188,7 +192,7 @@ def _write_json(
     figures: Mapping[str, Figures],
     learnt: Mapping[str, Sequence[str]],
     frozen: Sequence[Frozen],
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, PointsSeen],
     shared: Mapping[str, float],
     path: Path,
 ) -> None:

@@ -64,7 +64,8 @@ class Workshop:
 
     def networks(self, size: Geometry, seeds: Sequence[int], folder: Path) -> dict[str, list[Run]]:
         """Those that are tried in a geometry, each with every seed; the paper's are kept in its folder."""
-        models = [model for model, strategy in STRATEGIES.items() if strategy == "looks" or size.training]
+        wanted = "paper" if size.training else "looks"
+        models = [model for model, strategy in STRATEGIES.items() if strategy == wanted]
         return {model: [self.trained(model, seed, size, folder) for seed in seeds] for model in models}
 
     def trained(self, model: str, seed: int, size: Geometry, folder: Path) -> Run:
@@ -109,8 +110,7 @@ class Workshop:
         return path
 
 
-def shared_speckle(folders: Sequence[Path]) -> dict[str, float]:
-    """Median over pairs of how much of their speckle both images share, by strategy."""
-    found = [path for folder in folders for path in sorted(folder.glob("pairs_*.h5"))]
-    pairs = [load_pairs(path) for path in found]
+def shared_speckle(folder: Path) -> dict[str, float]:
+    """Median over the pairs in a folder of how much of their speckle both images share, by strategy."""
+    pairs = [load_pairs(path) for path in sorted(folder.glob("pairs_*.h5"))]
     return {each.strategy: float(np.median(each.correlation)) for each in pairs}

@@ -32,14 +32,15 @@ OUTSIDE = ("R", "CNR", "gCNR", "difference", "level error", "line level", "CNR o
 TRAINING = ("parameters", "training pairs", "epochs", "steps", "validation loss", "s per step", "waiting for data")
 NAMES = {"lines": "specular lines", "aberrated": "an aberrating layer", "sound speed": "a sound speed 2 % too high"}
 LEGEND = """\
-Networks: medians over training seeds; fast: the image alone; quality: with looks from channel data; gate: bright points
-come back. Filters: settings chosen on the selection set. R: edge width over that of the plain image. CNR, gCNR,
-difference of levels [dB, magnitude], speckle SNR of the surroundings: means over circles, then over images. eq. 2: the
-CNR as the paper prints it, which depends on the range of grey levels. Level error: RMS against the true echo level,
-blurred by the point-spread function [dB]. Over best, gain: against the best of all filters, compounds and filtered
-compounds at the same R, image by image, with the 95 % bootstrap interval over recordings; of the level error, between
-means. Images: those in which a filter reaches that R, of all. Points: seen, of all; FWHM: their apparent lateral width
-[mm]. Line level: how far specular lines stand out [dB]."""
+Networks: medians over training seeds; fast: the image alone; quality: with looks from channel data; gate: bright
+points come back. Filters: settings chosen on the selection set. R: edge width over that of the plain image. CNR,
+gCNR, difference of levels [dB, magnitude], speckle SNR of the surroundings: means over circles, then over images. eq.
+2: the CNR as the paper prints it, which depends on the range of grey levels. Level error: RMS against the true echo
+level, blurred by the point-spread function [dB]. Over best, gain: against the best of all filters, in whichever of
+all their settings is best there, compounds and filtered compounds at the same R, image by image, with the 95 %
+bootstrap interval over recordings; of the level error, between means. Images: those in which a filter reaches that R,
+of all. Points: seen, of all; FWHM: their apparent lateral width [mm]. Line level: how far specular lines stand out
+[dB]."""
 Cells = Callable[[Sequence[str]], Sequence[str]]
 
 

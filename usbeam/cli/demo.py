@@ -67,7 +67,8 @@ def demo(
     ub.roi.save(regions, out / "rois.toml", overwrite=settings.overwrite)
     if trains:
         original = images[_title(probe.n_elements, "das")]
-        images |= demo_training.enhanced(recordings["cysts"], original, phantoms["cysts"].truth, out)
+        enhanced = demo_training.enhanced(recordings["cysts"], original, phantoms["cysts"].truth, out)
+        images |= {f"{METHODS['das']}, {title}": image for title, image in enhanced.items()}
     write(images, out / "report.html", regions=regions, title="usbeam demo", overwrite=settings.overwrite)
     figures = {title: _figures(image, regions) for title, image in images.items()}
     seconds = time.perf_counter() - start

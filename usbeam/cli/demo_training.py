@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from usbeam.image import Image
     from usbeam.train.run import Epoch, Run
 
-N_PAIRS = 48
-"""Twice as many as by default, since one recording has to do."""
+N_PAIRS = 64
+"""More than by default, since one recording has to do."""
 TRAINING: Mapping[str, Any] = {
     "model": "looks-light",
     "epochs": 4,
-    "steps_per_epoch": 200,
+    "steps_per_epoch": 150,
     "batch": 2,
     "precision": "auto",
 }
@@ -34,7 +34,7 @@ FILTERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 NETWORK = "network"
 PAIRS, RUN, PICTURE = "pairs.h5", "network", "enhanced.png"
 MAX_SINE = 0.45
-"""The looks are as wide as the image is at f-number 1, so that its speckle has the size that the network knows."""
+"""As the image at f-number 1 has it when it hears: the network is to know speckle of about this size."""
 DYNAMIC_RANGE = 60.0
 
 

@@ -5,8 +5,7 @@ first comment, or all of a text file. Running this puts in what was measured las
 written by hand and numbers are not. Text files are written beside the results first:
 
 - comparison: ``python benchmarks/enhancers.py > benchmarks/results/comparison/full/enhancers.txt``
-- zero_shot: ``python benchmarks/networks.py > benchmarks/results/zero_shot/full/networks.txt`` and
-  ``python -m benchmarks.zero_shot.decorrelation > benchmarks/results/zero_shot/full/decorrelation.txt``
+- zero_shot: ``python -m benchmarks.zero_shot.decorrelation > benchmarks/results/zero_shot/full/decorrelation.txt``
 """
 
 from __future__ import annotations
@@ -35,22 +34,23 @@ PICTURES: Mapping[str, Mapping[str, int]] = {
         "real_water_pins": 1400,
     },
     "zero_shot": {
+        "paper/pictures_test": 1400,
         "20_mm/curves_test": 1100,
         "20_mm/pictures_test": 1400,
         "20_mm/pictures_lines": 1400,
         "20_mm/pictures_aberrated": 1400,
         "40_mm/pictures_test": 1400,
-        "left_out_plane_waves/pictures_test": 1400,
     },
 }
 """Page -> name of a picture -> its width in pixels."""
 
 
 def sections(file: Path) -> dict[str, str]:
-    """Heading -> what stands under it, without the headings themselves; ``all`` of a text file, as it is."""
+    """Heading -> what stands under it, without the headings themselves; ``all`` of a text file, tables or plain."""
     text = file.read_text("utf-8")
     if file.suffix == ".txt":
-        return {"all": f"```text\n{text.rstrip()}\n```"}
+        body = text.strip()
+        return {"all": body if "|---" in body else f"```text\n{body}\n```"}
     parts = re.split(r"^#+ (.+)$", text, flags=re.MULTILINE)
     return {heading: body.strip() for heading, body in zip(parts[1::2], parts[2::2], strict=True)}
 

@@ -36,10 +36,10 @@ TRAINED_ON = {
     f"strong as the echoes in every channel. {TISSUE}",
 }
 LIMITS = {
-    "paper": "Trained on simulated recordings of one machine only. Input and target share their speckle in part, and "
-    "the network keeps what they share. Part of its gain in CNR is stretched contrast: look at the levels.",
-    "looks": "Trained on simulated recordings only. Points are taken for speckle: switch the gate on where they "
-    "matter. Very faint and very small inclusions can be lost. Adaptation to one's own recording helps.",
+    "paper": "Trained on simulated recordings of one machine only, and behind filters at the same edge width: the "
+    "method is here to be compared with.",
+    "looks": "Trained on simulated recordings only. The difference of levels shrinks, and very faint and very small "
+    "inclusions can be lost. A speckle should have as many pixels as in the training; a warning says where it has not.",
 }
 FIGURES = {
     "edge_ratio": "edge width over the original's",

@@ -68,7 +68,7 @@ def test_another_configuration_is_refused_with_what_changed(begun: Path) -> None
         fit(begun.with_name("pairs.h5"), tiny(epochs=3, seed=1), out=begun, resume=True)
     error = caught.value
     assert (error.location, error.expected, error.found) == ("epochs, seed", "epochs=2, seed=0", "epochs=3, seed=1")
-    with pytest.raises(CheckpointError, match=r"expected learning_rate=0\.001, found learning_rate=0\.01"):
+    with pytest.raises(CheckpointError, match=r"expected learning_rate=0\.004, found learning_rate=0\.01"):
         fit(begun.with_name("pairs.h5"), {"learning_rate": 0.01}, out=begun, resume=True)
     with pytest.raises(CheckpointError, match="model"):
         fit(begun.with_name("pairs.h5"), {"model": "unet"}, out=begun, resume=True)

@@ -36,7 +36,7 @@ def test_the_learning_rate(examples: Examples) -> None:
         while not loop.is_finished:
             loop.advance()
             found.append(loop.end_epoch().learning_rate)
-        assert found == pytest.approx([1e-3 * share for share in wanted])
+        assert found == pytest.approx([loop.config.learning_rate * share for share in wanted])
 
 
 def test_an_epoch_is_once_through_the_pairs_unless_told(examples: Examples) -> None:

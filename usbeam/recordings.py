@@ -102,6 +102,19 @@ def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, 
         As for `enhance_recording`.
     frame
         In which the speckle is measured.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    ConfigError, GeometryError
+        For transmits that `usbeam.Angular` refuses.
+    MeasurementError
+        If the frame is zero everywhere.
+    CheckpointError, FileAccessError
+        If the weights are damaged or cannot be read.
     """
     reach, known = default_grid(recording), trained.find(network).network
     if known.spacing is None:

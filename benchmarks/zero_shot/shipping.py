@@ -36,8 +36,8 @@ TRAINED_ON = {
     f"strong as the echoes in every channel. {TISSUE}",
 }
 LIMITS = {
-    "paper": "Trained on simulated recordings of one machine only, and behind filters at the same edge width: the "
-    "method is here to be compared with.",
+    "paper": "Trained on simulated recordings of one machine only. Behind filters at the same edge width, and apt to "
+    "show bright spots where there is nothing: the method is here to be compared with, not to be relied on.",
     "looks": "Trained on simulated recordings only. The difference of levels shrinks, and very faint and very small "
     "inclusions can be lost. A speckle should have as many pixels as in the training; a warning says where it has not.",
 }

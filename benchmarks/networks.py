@@ -37,9 +37,9 @@ import numpy as np
 import torch
 
 import usbeam as ub
+from usbeam.beamforming.oblique import DIAGONALS
 from usbeam.enhancers import trained
 from usbeam.pairs import DYNAMIC_RANGE, LOOKS_DYNAMIC_RANGE
-from usbeam.recordings import ANGLES
 from usbeam.train import Config, export, fit, inference, weights
 from usbeam.train.networks import MODELS, build
 from usbeam.train.runtimes import OTHERS, RUNTIMES, runner
@@ -115,12 +115,12 @@ def time_chain(folder: Path, work: Work) -> dict[str, Any]:
     recording = ub.load(folder / "recording.h5")
     frame, angular = recording.frame(0), ub.Angular(recording, work.grid)
     made = angular(frame)
-    image, looks = made.image(), made.looks(ANGLES)
+    image, looks = made.image(), made.looks(DIAGONALS)
     stages = {
         "tables, once for all frames": median(work, ub.Angular, recording, work.grid),
         "angular components": median(work, angular, frame),
         "image": median(work, made.image),
-        "looks": median(work, made.looks, ANGLES),
+        "looks": median(work, made.looks, DIAGONALS),
         "log compression": median(work, image.db),
         "PNG": median(work, image.db().save, folder / "image.png", overwrite=True),
     }

@@ -95,6 +95,9 @@ def test_pairs_hold_both_sides_of_their_lines(matrix: ub.Acquisition, tmp_path: 
     assert made.angle[0] == made.angle[1] != made.angle[2] == made.angle[3]
     assert np.all((made.angle >= 0) & (made.angle < np.pi))
     components = ub.Angular(matrix, GRID, max_sine=0.4)(matrix.frame(0))
+    cells = [speckle.cell(look) for look in components.looks(np.radians([45, 135]))]
+    assert made.source.speckle_cell[0] == pytest.approx(np.mean(cells, axis=0), rel=1e-3)
+    assert np.prod(made.source.speckle_cell[0]) > 1.3 * np.prod(speckle.cell(components.image()))
     for index in range(5):
         sides = [compressed(image, 100.0) for image in components.looks([made.angle[index]])][:: -made.side[index]]
         assert made.lq[index] == pytest.approx(sides[0], abs=1e-4)

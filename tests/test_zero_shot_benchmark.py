@@ -161,7 +161,7 @@ def test_another_experiment_is_refused(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:the speckle of lq and hq")
 @pytest.mark.parametrize("strategy", ["looks", "paper"])
 def test_the_whole_experiment_runs_and_goes_on(strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    effort = training.Effort(1, dict.fromkeys(training.STRATEGIES, 2), 2, 2)
+    effort = training.Effort(1, dict.fromkeys(training.STRATEGIES, 2), 2, 2, 1)
     monkeypatch.setattr(judging, "COMPOUNDS", ("8 soft oblique looks",))
     monkeypatch.setattr(comparison_scenes, "FAMILIES", ("inclusions",))
     texts = ["gaussian:sigma=0.05mm,0.1mm,0.2mm", "median:size=0.3mm,0.5mm"]

@@ -36,7 +36,7 @@ from usbeam.grid import Grid
 from usbeam.io.pairs_file import load_pairs
 from usbeam.io.safe import access_error
 from usbeam.pairs import make_pairs, samples_sha256
-from usbeam.recordings import trained_grid
+from usbeam.recordings import looks_grid
 from usbeam.train import run, weights
 from usbeam.train.config import Config, from_table
 from usbeam.train.data import Examples, split
@@ -153,7 +153,7 @@ def adapt(
         pairs = workplace / "pairs.h5"
         made = make_pairs(
             [recording],
-            grid or trained_grid(recording, network, frames[0] if frames else 0),
+            grid or looks_grid(recording, network, frames[0] if frames else 0),
             out=pairs,
             n_pairs=N_PAIRS,
             seed=settings.seed,

@@ -89,7 +89,7 @@ def diagnose(
     >>> splits = diagnose(recording, ub.Grid.spaced(
     ...     x=(-2e-3, 2e-3), z=(8.5e-3, 11.5e-3), spacing=(0.06e-3, 0.12e-3)))
     >>> [(each.strategy, each.lq, each.hq) for each in splits][0]
-    ('paper', 'ends:2', 'all')
+    ('paper', 'inner:2', 'all')
     """
     unknown = sorted(set(options) - options_of(Plan) - options_of(Angular))
     if unknown:

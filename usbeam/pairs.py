@@ -71,7 +71,7 @@ def make_pairs(
     lq, hq
         Subsets of transmits as text (see `usbeam.subsets.parse`) or weights, in place of a strategy. `lq` may be
         several, for several pairs of a frame, and ``random:2@SEED*8`` for eight fresh draws in every frame. Where one
-        of them is not given, it is ``ends:2`` or ``all``.
+        of them is not given, it is ``inner:2`` or ``all``.
     strategy
         ``looks``, ``paper``, ``random`` or ``disjoint``; see `usbeam.beamforming.draws`.
     n_pairs
@@ -172,7 +172,8 @@ def make_pairs(
             with _at(recordings[number], frame):
                 made = drawing.parts(makers[number], recordings[number].frame(frame))
                 if not np.all(np.isfinite(writer.speckle_cell[number])):
-                    writer.measure(number, speckle.cell(drawing.whole(made)))
+                    cells = [speckle.cell(image) for image in drawing.learnt(made)]
+                    writer.measure(number, np.mean(cells, axis=0))
                 pairs = drawing.pairs(made, [item.draw for item in each])
                 for index, pair in zip(indices, pairs, strict=True):
                     low, high = (compressed(image, level) for image in pair)

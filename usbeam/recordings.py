@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from usbeam.acquisition import Acquisition
-from usbeam.beamforming.angular import Angular
+from usbeam.beamforming.angular import Angular, AngularImages
+from usbeam.beamforming.oblique import DIAGONALS
 from usbeam.beamforming.requests import default_grid
 from usbeam.enhancers import enhance, trained
+from usbeam.enhancers.scale import TOLERANCE
 from usbeam.errors import ConfigError
 from usbeam.grid import Grid
 from usbeam.image import Image
@@ -19,11 +21,6 @@ from usbeam.measure import speckle
 
 if TYPE_CHECKING:
     from usbeam.train.run import Run
-
-ANGLES = (np.pi / 4, 3 * np.pi / 4)
-"""Of the lines [rad] on whose sides the looks lie: four looks."""
-SCALE_TOLERANCE = 0.1
-"""Share by which the pixels of a speckle may differ from the training's before the grid is another."""
 
 
 def enhance_recording(
@@ -84,7 +81,7 @@ def enhance_recording(
         raise ConfigError("no such frame", location="frame", expected=f"0..{recording.n_frames - 1}", found=frame)
     points = trained_grid(recording, network, frame) if grid is None else grid
     made = Angular(recording, points)(recording.frame(frame))
-    looks = made.looks(ANGLES) if mode == "quality" else []
+    looks = made.looks(DIAGONALS) if mode == "quality" else []
     return enhance(made.image(), network, looks=looks, dynamic_range=dynamic_range, progress=progress, **given)
 
 
@@ -93,6 +90,7 @@ def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, 
 
     A network sees pixels and no metres. So the size of a speckle is measured in a first image of the recording, whose
     pixels are as large as those of the training, and the grid is stretched by what that differs from the training's.
+    An image on another grid is resampled (`usbeam.enhancers.scale`); on this one it need not be.
 
     Parameters
     ----------
@@ -116,6 +114,24 @@ def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, 
     CheckpointError, FileAccessError
         If the weights are damaged or cannot be read.
     """
+    return _stretched(recording, network, frame, lambda made: [made.image()])
+
+
+def looks_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, frame: int = 0) -> Grid:
+    """The same for looks, whose speckle is larger than that of the image: to train the network further on them.
+
+    Parameters, returns and errors are those of `trained_grid`.
+    """
+    return _stretched(recording, network, frame, lambda made: made.looks(DIAGONALS))
+
+
+def _stretched(
+    recording: Acquisition,
+    network: str | os.PathLike[str] | Run,
+    frame: int,
+    seen: Callable[[AngularImages], Sequence[Image]],
+) -> Grid:
+    """A grid on which the speckle of some images of a frame has as many pixels as in the training."""
     reach, known = default_grid(recording), trained.find(network).network
     if known.spacing is None:
         return reach
@@ -123,8 +139,9 @@ def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, 
     grid = Grid.spaced(x=x, z=z, spacing=known.spacing)
     if known.cell is None:
         return grid
-    found = speckle.cell(Angular(recording, grid)(recording.frame(frame)).image())
+    sizes = [speckle.cell(image) for image in seen(Angular(recording, grid)(recording.frame(frame)))]
+    found = [float(size) for size in np.mean(sizes, axis=0)]
     ratios = [size / step / cell for size, step, cell in zip(found, known.spacing, known.cell, strict=True)]
-    if all(abs(ratio - 1) <= SCALE_TOLERANCE for ratio in ratios):
+    if all(abs(ratio - 1) <= TOLERANCE for ratio in ratios):
         return grid
     return Grid.spaced(x=x, z=z, spacing=(known.spacing[0] * ratios[0], known.spacing[1] * ratios[1]))

@@ -29,7 +29,7 @@ LOOKS: dict[str, Options] = {
 """Compounds: sides of lines through k-space, with the defaults or with all angles and soft rims; or groups of
 neighbouring elements, each so large a part of the array."""
 BESIDE: dict[str, Options] = {
-    "2 transmitters": {"n_looks": 1, "transmits": "ends:2"},
+    "2 transmitters": {"n_looks": 1, "transmits": "inner:2"},
     "apodised": {"n_looks": 1, "f_number": 1.0, "window": "hann", "transmit_f_number": 1.0, "transmit_window": "hann"},
 }
 """Other images of the same recording, that are not filtered: the few transmitters that zero-shot training starts from,
@@ -45,11 +45,11 @@ NOISE_SEED = 5000
 """Added to the scene's seed."""
 
 
-def psf_width(size: Size) -> DiffractionLimit:
-    """Of the plain image in mid-field, by theory."""
+def psf_width(size: Size, elements: np.ndarray | None = None) -> DiffractionLimit:
+    """Of the image in mid-field by some elements, or by all, by theory."""
     probe = size.probe
     return diffraction_limit(
-        probe.element_positions,
+        probe.element_positions if elements is None else elements,
         (0.0, size.middle),
         center_frequency=probe.center_frequency,
         bandwidth=probe.bandwidth or 0.0,
@@ -122,7 +122,7 @@ def truth(scene: Scene, size: Size) -> ub.Image:
     """Echo level of the tissue, its power blurred by the plain image's point-spread function, without shading."""
     x, z = np.meshgrid(size.grid.x, size.grid.z)
     power = 10 ** (scene.level_db(x, z, size.middle) / 10)
-    limit = psf_width(size)
+    limit = psf_width(size, size.accepted)
     # A Gaussian amplitude of full width w at half maximum has an intensity of width w / sqrt(2).
     sigma = [
         width / np.sqrt(8 * np.log(2)) / np.sqrt(2) / step

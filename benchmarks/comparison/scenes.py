@@ -96,6 +96,11 @@ class Size:
         return ub.Transmits.elements(self.probe)
 
     @property
+    def accepted(self) -> np.ndarray:
+        """Positions of the elements that the plain image takes in mid-field."""
+        return self.probe.element_positions
+
+    @property
     def grid(self) -> ub.Grid:
         return ub.Grid.spaced(x=(-self.half_width, self.half_width), z=self.depth, spacing=(0.06 * MM, 0.1 * MM))
 

@@ -17,7 +17,7 @@ from usbeam.comparison.statistics import Estimate, estimate
 
 from .judging import Method
 
-OTHERS = ("level_error_db", "speckle_snr", "cnr_eq2", "line_level_db")
+OTHERS = ("level_error_db", "speckle_snr", "cnr_eq2", "line_level_db", "faint_difference_db")
 """Figures that are known as means over the images of a set only."""
 
 

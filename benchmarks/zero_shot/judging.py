@@ -14,10 +14,11 @@ import usbeam as ub
 from benchmarks.comparison.images import MADE, ORIGINAL, made
 from benchmarks.comparison.protocol import CURVES, QUICK_CURVES, TARGETS, Protocol, apparent_width, parted
 from benchmarks.comparison.scenes import Scene, points
+from usbeam.beamforming.oblique import DIAGONALS
 from usbeam.comparison.methods import Setting, Sweep, sweeps
 from usbeam.enhancers import trained
 from usbeam.errors import UsbeamError
-from usbeam.recordings import ANGLES
+from usbeam.measure.metrics import mean_difference_db
 from usbeam.train import Run
 
 from .machines import SOUND_SPEED, Geometry
@@ -49,6 +50,8 @@ ADAPTED: Mapping[str, Mapping[str, Any]] = {
     "adapted, quality": {"mode": "quality"},
 }
 """The same after a brief training on the very recording, of one seed, where a geometry asks for it."""
+FAINT_DB = 9.0
+"""Circles whose level differs by less, either way, are of low contrast."""
 APART = ("lines", "aberrated", SOUND_SPEED)
 
 
@@ -131,7 +134,7 @@ class Judging(Protocol):
         def seen() -> tuple[ub.Image, list[ub.Image]]:
             """As `usbeam.enhance_recording` makes them, once for all networks."""
             parts = ub.Angular(recording(), grid)(recording().frame(0))
-            return parts.image(), parts.looks(ANGLES)
+            return parts.image(), parts.looks(DIAGONALS)
 
         found = {
             name: _kept(folder / f"{name}.h5", partial(self._plain, name, recording, seen))
@@ -152,6 +155,14 @@ class Judging(Protocol):
             for method in self.networks
         ]
         return [*super().listed(plain), *networks]
+
+    def _others(self, image: ub.Image, scene: Scene) -> dict[str, float]:
+        found = super()._others(image, scene)
+        pairs = zip(scene.regions(self.psf.lateral_fwhm).values(), scene.circles, strict=True)
+        faint = [
+            abs(float(mean_difference_db(image, pair))) for pair, circle in pairs if abs(circle.level_db) < FAINT_DB
+        ]
+        return {**found, "faint_difference_db": float(np.mean(faint))} if faint else found
 
     def _classical(self) -> Sequence[str]:
         """Images that no network makes, the plain one first."""

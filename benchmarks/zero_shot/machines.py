@@ -80,6 +80,13 @@ class Geometry(Size):
         return ub.Transmits.focused(self.probe, sources, SPEED)
 
     @property
+    def accepted(self) -> np.ndarray:
+        positions = super().accepted
+        if self.max_sine is None:
+            return positions
+        return positions[np.abs(positions[:, 0]) <= self.middle * np.tan(np.arcsin(self.max_sine))]
+
+    @property
     def grid(self) -> ub.Grid:
         return ub.Grid.spaced(x=(-self.half_width, self.half_width), z=self.depth, spacing=(0.06 * MM, 0.08 * MM))
 

@@ -50,7 +50,8 @@ def _rows(
     """Name of a step, its seconds, how often."""
     tried = dataclasses.replace(BASE, training=N_TRIED, per_family=dict.fromkeys(BASE.per_family, 1))
     steps = dict.fromkeys(STRATEGIES, STEPS_TRIED)
-    workshop = Workshop(dataclasses.replace(effort, epochs=1, steps=steps, machines=N_TRIED), folder, say)
+    few = dataclasses.replace(effort, epochs=1, steps=steps, machines=N_TRIED, held_out=1)
+    workshop = Workshop(few, folder, say)
     judging = Judging(tried, texts, folder, say)
     n_recordings = {
         "paper": sum(size.training for size in geometries.values()),
@@ -68,12 +69,12 @@ def _rows(
         seconds = _seconds(lambda name=strategy: workshop.pairs(name, tried, folder))
         rows.append((f"pairs of a recording, {strategy}", seconds / N_TRIED, n_recordings[strategy]))
     runs = {model: [workshop.trained(model, 0, tried, folder)] for model in STRATEGIES}
-    share = effort.config("looks", 0).held_out
     n_paper = sum(size.training > 0 for size in geometries.values())
     for model, (run,) in runs.items():
         is_paper = STRATEGIES[model] == "paper"
         n_trained = n_seeds * effort.epochs * (n_paper if is_paper else 1)
-        held_out = round(n_recordings["paper"] * share) if is_paper else round(effort.machines * share) * effort.looks
+        held_out = round(effort.config(model, 0).held_out * n_recordings[STRATEGIES[model]])
+        held_out *= 1 if is_paper else effort.looks
         last, n_validated = run.history[-1], run.facts["n_pairs"]["validation"]
         validated = max(0.0, last.seconds - STEPS_TRIED * last.step_seconds) / n_validated
         rows.append((f"a step of {model}", last.step_seconds, n_trained * effort.steps[model]))

@@ -26,21 +26,21 @@ PRINTED = {IDENTITY: 1.0, "unet-light, fast": 1.145, "unet, fast": 1.29}
 """Ratios of CNR that Li, Lu and Monkam print, of private in-vivo data: original, light and full network."""
 PAPER = ("R", "CNR", "its ratio", f"eq. 2, 0 to {GRAY_RANGE:g}", "its ratio", "gCNR", "difference", "SNR",
          "level error", "the paper's ratio, private in-vivo data")  # fmt: skip
-OPERATING = ("R", "CNR", "gCNR", "difference", "SNR", "level error", "CNR over best", "gCNR gain", "error over best",
-             "points", "FWHM")  # fmt: skip
+OPERATING = ("R", "CNR", "gCNR", "difference", "of faint", "SNR", "level error", "CNR over best", "gCNR gain",
+             "error over best", "points", "FWHM")  # fmt: skip
 OUTSIDE = ("R", "CNR", "gCNR", "difference", "level error", "line level", "CNR over best", "images")
 TRAINING = ("parameters", "training pairs", "epochs", "steps", "validation loss", "s per step", "waiting for data")
 NAMES = {"lines": "specular lines", "aberrated": "an aberrating layer", "sound speed": "a sound speed 2 % too high"}
 LEGEND = """\
 Networks: medians over training seeds; fast: the image alone; quality: with looks from channel data; gate: bright
 points come back. Filters: settings chosen on the selection set. R: edge width over that of the plain image. CNR,
-gCNR, difference of levels [dB, magnitude], speckle SNR of the surroundings: means over circles, then over images. eq.
-2: the CNR as the paper prints it, which depends on the range of grey levels. Level error: RMS against the true echo
-level, blurred by the point-spread function [dB]. Over best, gain: against the best of all filters, in whichever of
-all their settings is best there, compounds and filtered compounds at the same R, image by image, with the 95 %
-bootstrap interval over recordings; of the level error, between means. Images: those in which a filter reaches that R,
-of all. Points: seen, of all; FWHM: their apparent lateral width [mm]. Line level: how far specular lines stand out
-[dB]."""
+gCNR, difference of levels [dB, magnitude], speckle SNR of the surroundings: means over circles, then over images;
+of faint: of circles of less than 9 dB. eq. 2: the CNR as the paper prints it, which depends on the range of grey
+levels. Level error: RMS against the true echo level, blurred by the point-spread function of the elements that the
+image takes [dB]. Over best, gain: against the best of all filters, in whichever of all their settings is best
+there, compounds and filtered compounds at the same R, image by image, with the 95 % bootstrap interval over
+recordings; of the level error, between means. Images: those in which a filter reaches that R, of all. Points: seen,
+of all; FWHM: their apparent lateral width [mm]. Line level: how far specular lines stand out [dB]."""
 Cells = Callable[[Sequence[str]], Sequence[str]]
 
 
@@ -158,6 +158,7 @@ def _operating(tested: Figures, labels: Sequence[str], seen: Mapping[str, Points
         _number(tested.value(labels, "cnr"), ".2f"),
         _number(tested.value(labels, "gcnr"), ".3f"),
         _number(tested.value(labels, "mean_difference_db"), ".1f"),
+        _number(tested.value(labels, "faint_difference_db"), ".2f"),
         _number(tested.value(labels, "speckle_snr"), ".2f"),
         _number(tested.value(labels, "level_error_db"), ".2f"),
         "-" if against is None else _estimated(against.cnr_ratio, ".2f"),

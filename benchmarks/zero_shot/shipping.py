@@ -28,9 +28,9 @@ TITLES = {
 }
 TISSUE = "Tissue: ellipses of other levels, gradients, layers, points."
 TRAINED_ON = {
-    "paper": "Each has an image from the two outermost transmitters and one from all of them. The recordings are "
-    "simulated, of one machine: 64 elements over 40 mm, 7.5 MHz, every element fires alone, noise as strong as the "
-    f"echoes in every channel. {TISSUE}",
+    "paper": "Each has an image from two transmitters about the middle, a sixth of all apart, and one from all. The "
+    "recordings are simulated, of one machine: 64 elements over 40 mm, 7.5 MHz, every element fires alone, noise as "
+    f"strong as the echoes in every channel. {TISSUE}",
     "looks": "Each has two oblique looks at a recording. The recordings are simulated, each of another machine: 4.5 to "
     "9 MHz but for 5.5 to 6.5, arrays of 18 to 40 mm, elements that fire alone, plane and diverging waves, noise as "
     f"strong as the echoes in every channel. {TISSUE}",
@@ -46,6 +46,7 @@ FIGURES = {
     "cnr": "CNR",
     "gcnr": "gCNR",
     "mean_difference_db": "difference of levels [dB]",
+    "faint_difference_db": "of faint circles [dB]",
     "level_error_db": "level error [dB]",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,16 +33,20 @@ class Effort:
     """Recordings for looks, each by another machine."""
     looks: int
     """Pairs of each of them."""
+    held_out: int
+    """Recordings of those of looks to validate on; of the others it is a share, the network's default."""
 
     def config(self, model: str, seed: int) -> Config:
         """All else is the network's own default, but for half precision where the processor has it."""
-        steps = self.steps[model]
-        return Config(model=model, seed=seed, epochs=self.epochs, steps_per_epoch=steps, precision="auto")
+        known = Config(model=model, seed=seed, epochs=self.epochs, steps_per_epoch=self.steps[model], precision="auto")
+        if STRATEGIES[model] != "looks":
+            return known
+        return dataclasses.replace(known, held_out=self.held_out / self.machines)
 
 
-FULL = Effort(20, {"unet-light": 23, "unet": 23, "looks-light": 200, "looks": 200}, 60, 12)
+FULL = Effort(20, {"unet-light": 23, "unet": 23, "looks-light": 300, "looks": 300}, 240, 12, 12)
 """The paper's networks see as many crops as 90 pairs give in 20 epochs."""
-QUICK = Effort(2, dict.fromkeys(STRATEGIES, 6), 3, 4)
+QUICK = Effort(2, dict.fromkeys(STRATEGIES, 6), 3, 4, 1)
 
 
 @dataclass(frozen=True)

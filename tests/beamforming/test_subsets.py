@@ -19,6 +19,7 @@ BY_COUNT: dict[str, Counted] = {
     "last": subsets.last,
     "center": subsets.center,
     "ends": subsets.ends,
+    "inner": subsets.inner,
     "random": lambda n, count: subsets.random(n, count, seed=3),
 }
 n_and_count = st.integers(1, 200).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n)))
@@ -46,6 +47,9 @@ def test_where_they_are(sizes: tuple[int, int]) -> None:
     if count > 1:
         assert (spread[0], spread[-1]) == (0, n - 1)
         assert np.ptp(np.diff(spread)) <= 1
+    within = np.flatnonzero(subsets.inner(n, count))
+    assert abs(within.mean() - (n - 1) / 2) <= 0.5
+    assert np.ptp(within) <= max(n / 6, count - 1) + 1
     stepped = np.flatnonzero(subsets.every(n, count))
     np.testing.assert_array_equal(stepped, np.arange(0, n, count))
 

@@ -11,6 +11,7 @@ import pytest
 
 import usbeam as ub
 from tests.enhancers.test_enhance import speckle
+from usbeam import weights
 from usbeam.enhancers import METHODS
 
 from .conftest import Run, installed
@@ -121,7 +122,8 @@ def test_list_for_people(run: Run) -> None:
     done = run("enhance", "--list")
     assert done.code == 0
     headings = [line.partition(":")[0] for line in done.out.splitlines() if line and not line.startswith(" ")]
-    assert headings == list(METHODS)
+    assert headings[: len(METHODS)] == list(METHODS)
+    assert headings[len(METHODS) :] == weights.names()
     lines = done.out.splitlines()
     at = lines.index("srad: Speckle-reducing anisotropic diffusion of the envelope")
     assert lines[at + 1].split(maxsplit=2) == ["works", "on", "the linear envelope"]

@@ -66,7 +66,7 @@ def test_the_table(run: Run, speckle: Path) -> None:
     lines = ended.out.splitlines()
     assert len(lines) == 22
     assert lines[0] == f"{speckle / 'a.h5'}: correlation of speckle"
-    assert lines[1].split()[:4] == ["paper", "ends:2", "/", "all"]
+    assert lines[1].split()[:4] == ["paper", "inner:2", "/", "all"]
     assert 0.3 < float(lines[1].split()[-1]) <= 1
     as_json = json.loads(run("pairs", speckle / "a.h5", "--diagnose", *GRID, "--json").out)
     splits = as_json["recordings"][0]["splits"]

@@ -199,13 +199,16 @@ class TestWarnings:
         cell = np.array(speckle_cell(image))
         told: list[Any] = []
         for factor in (1.3, 2.0):
-            # The pixels differ by as much as the speckle, which has as many of them as in the training.
+            # What counts is the number of pixels of a speckle, however large they are.
             run = run_folder(tmp_path / f"{factor}", spacing=[3e-4, 6e-4], speckle_cell=list(3 * cell * factor))
             with caplog.at_level(logging.WARNING, "usbeam"):
-                told.append(ub.enhance(image, run).settings["enhanced"][0]["warnings"])
+                done = ub.enhance(image, run).settings["enhanced"][0]
+            told.append(done["warnings"])
+            assert done["resampled"] == [pytest.approx((factor, factor))]
         pixels = cell / image.grid.spacing
         said = f"a speckle of {pixels[0]:.1f} x {pixels[1]:.1f} pixels (depth x across), the network was trained on "
-        assert told == [[], [said + f"{2 * pixels[0]:.1f} x {2 * pixels[1]:.1f}"]]
+        said += f"{2 * pixels[0]:.1f} x {2 * pixels[1]:.1f}; the image is resampled for it"
+        assert told == [[], [said]]
         assert said in caplog.text
 
     def test_an_image_that_shows_less(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:

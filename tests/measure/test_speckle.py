@@ -94,6 +94,16 @@ def test_size_of_a_speckle() -> None:
         assert cells == pytest.approx(np.multiply(deviation, GRID.spacing) * TO_WIDTH, rel=0.06)
 
 
+@pytest.mark.parametrize("deviation", [(1.3, 1.3), (2.0, 1.5), (3.0, 6.0)])
+def test_size_of_a_speckle_without_phases(deviation: tuple[float, float]) -> None:
+    """In tissue as in uniform speckle, from the envelope as from what is displayed."""
+    data = noise(0, deviation)
+    wanted = np.multiply(deviation, GRID.spacing) * TO_WIDTH
+    seen = image(data * tissue())
+    for given in (image(data).envelope(), seen.envelope(), seen.db(60)):
+        assert speckle.cell(given) == pytest.approx(wanted, rel=0.12)
+
+
 def test_neither_a_bright_point_nor_a_gradient_decides_on_the_size() -> None:
     data = noise(0)
     point = 300 * np.abs(data).max() * np.exp(-(((X - 1e-3) / 0.2e-3) ** 2) - ((Z - 2e-2) / 0.15e-3) ** 2)
@@ -127,7 +137,11 @@ def test_what_cannot_be_measured() -> None:
         with pytest.raises(MeasurementError, match="zero everywhere"):
             measure(silent)
     with pytest.raises(ConfigError, match="complex"):
-        speckle.cell(image(noise(0)).envelope())
+        speckle.correlation(image(noise(0)).envelope(), image(noise(1)).envelope())
+    points = np.zeros(GRID.shape)
+    points[::40, ::40] = 1
+    with pytest.raises(MeasurementError, match="hardly any speckle"):
+        speckle.cell(image(ndimage.gaussian_filter(points, 2)).envelope())
     other = ub.Grid.linear(x=(-1e-3, 1e-3), z=(1e-3, 2e-3), shape=GRID.shape)
     with pytest.raises(ConfigError, match="different grids"):
         speckle.correlation(flat, ub.Image(flat.data, other))

@@ -79,6 +79,22 @@ def test_what_is_in_the_folder(make_pairs: MakePairs, tmp_path: Path) -> None:
     assert load_run(folder).history == found.history
 
 
+def test_of_a_run_that_is_replaced_nothing_is_left_but_what_is_not_its_own(tmp_path: Path) -> None:
+    for name in ("config.json", "samples/epoch_001.png", "tensorboard/events.1", "tensorboard/mine.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+    run.make_room(tmp_path, overwrite=True)
+    assert list(contents(tmp_path)) == ["tensorboard/mine.txt"]
+    assert not (tmp_path / "samples").exists()
+
+
+def test_fit_says_nothing_by_itself(make_pairs: MakePairs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ub.train.fit(make_pairs(), tiny(epochs=1, precision="auto"), out=tmp_path / "a")
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "")
+
+
 def test_validation_is_on_what_is_held_out_and_whole(make_pairs: MakePairs, tmp_path: Path) -> None:
     path = make_pairs()
     found = fit(path, tiny(), out=tmp_path / "run")

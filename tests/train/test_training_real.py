@@ -44,7 +44,7 @@ def test_pairs_two_epochs_and_an_enhanced_image(
 ) -> None:
     recording, grid, (x, z) = request.getfixturevalue(name)
     # One frame gives one pair of the paper's kind, and nothing is learnt from one: here of three subsets.
-    chosen = {"n_pairs": 4} if strategy in N_PAIRS else {"lq": ["ends:2", "first:2", "last:2"]}
+    chosen = {"n_pairs": 4} if strategy in N_PAIRS else {"lq": ["inner:2", "first:2", "last:2"]}
     chosen = chosen if strategy != "disjoint" else {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the speckle of lq and hq")

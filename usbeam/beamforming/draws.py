@@ -5,7 +5,7 @@ strategy  lq, hq                                                        pairs of
 ========  ============================================================  ==========================================
 looks     both sides of a line through two-way k-space, at random       24: 12 angles, both directions
           angles (`usbeam.beamforming.oblique`)
-paper     the two outermost transmits, all                              1
+paper     two transmits about the middle, a sixth of all apart, all     1
 random    2 to half of the transmits, all                               16
 disjoint  left and right half of the transmits, heard by all elements   2: both directions
 ========  ============================================================  ==========================================
@@ -28,6 +28,7 @@ from usbeam.acquisition import Acquisition
 from usbeam.beamforming import subsets
 from usbeam.beamforming.angular import Angular, AngularImages
 from usbeam.beamforming.compounding import TransmitImages
+from usbeam.beamforming.oblique import DIAGONALS
 from usbeam.beamforming.plan import Plan
 from usbeam.beamforming.subsets import Weights
 from usbeam.errors import ConfigError
@@ -37,8 +38,9 @@ from usbeam.image import Image
 STRATEGIES = ("looks", "paper", "random", "disjoint")
 N_PAIRS = {"looks": 24, "random": 16}
 """Pairs of a frame where draws are free."""
-LQ = "ends:2"
-"""What the paper forms low quality from: few transmits, far apart."""
+LQ = "inner:2"
+"""What low quality is formed from in the paper's strategy. The paper does not say which two: the outermost hardly see
+the angles that all do, and neighbours see few."""
 MAX_SEED = 2**53
 _AT_ONCE = 16
 """Draws whose looks are in memory together."""
@@ -212,9 +214,9 @@ def parts(maker: Plan | Angular, samples: npt.ArrayLike) -> Parts:
     return maker(samples) if isinstance(maker, Angular) else maker.transmit_images(samples)
 
 
-def whole(made: Parts) -> Image:
-    """The image of all parts."""
-    return made.image() if isinstance(made, AngularImages) else made.image(subsets.all(made.n_tx))
+def learnt(made: Parts) -> Sequence[Image]:
+    """Images of one frame whose speckle is as large as in what is learnt: diagonal looks, or the image of all."""
+    return made.looks(DIAGONALS) if isinstance(made, AngularImages) else [made.image(subsets.all(made.n_tx))]
 
 
 def pairs(made: Parts, draws: Sequence[Draw]) -> Iterator[tuple[Image, Image]]:

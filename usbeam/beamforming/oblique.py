@@ -30,6 +30,8 @@ from usbeam.checks import Floats
 from usbeam.errors import GeometryError, MeasurementError
 from usbeam.grid import Grid
 
+DIAGONALS = (np.pi / 4, 3 * np.pi / 4)
+"""Angles of lines [rad] whose four sides show a frame evenly."""
 FADE = 0.3
 """Width of a look's rim where none is given, in deviations."""
 _PADDING = 2.0

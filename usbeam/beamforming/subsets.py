@@ -76,6 +76,13 @@ def ends(source: Source, count: int) -> Weights:
     return _picked(source, np.round(np.linspace(0, _count(source) - 1, count)).astype(np.int64))
 
 
+def inner(source: Source, count: int) -> Weights:
+    """`count` transmits spread evenly over the middle sixth of the sequence, wider where they would not fit."""
+    width = max(_count(source) / 6, _some(source, count, "inner") - 1.0)
+    places = (_count(source) - 1) / 2 + width * np.linspace(-0.5, 0.5, count) if count > 1 else (_count(source) - 1) / 2
+    return _picked(source, np.floor(np.add(places, 0.5)).astype(np.int64))
+
+
 def index(source: Source, indices: Iterable[int]) -> Weights:
     """Exactly these transmits, counted from 0.
 
@@ -147,8 +154,8 @@ def matrix(rows: Any, source: Source) -> Weights:
     return np.stack([check(row, source) for row in (listed if np.ndim(listed[0]) == 1 else [listed])])
 
 
-_BY_COUNT = {"first": first, "last": last, "every": every, "center": center, "ends": ends}
-FORMS = "all | first:N | last:N | every:N | center:N | ends:N | index:0,31 | random:N@SEED"
+_BY_COUNT = {"first": first, "last": last, "every": every, "center": center, "ends": ends, "inner": inner}
+FORMS = "all | first:N | last:N | every:N | center:N | ends:N | inner:N | index:0,31 | random:N@SEED"
 
 
 def parse(text: str, source: Source) -> Weights:
@@ -157,7 +164,8 @@ def parse(text: str, source: Source) -> Weights:
     Parameters
     ----------
     text
-        One of the forms ``all | first:N | last:N | every:N | center:N | ends:N | index:0,31 | random:N@SEED``.
+        One of the forms ``all | first:N | last:N | every:N | center:N | ends:N | inner:N | index:0,31 |
+        random:N@SEED``.
     source
         The recording.
 

@@ -31,7 +31,9 @@ def beamform(
     method: Annotated[str, typer.Option(help="das or fourier.")] = "das",
     transmits: Annotated[
         str,
-        typer.Option(help="all | first:N | last:N | every:N | center:N | ends:N | index:0,31 | random:N@SEED."),
+        typer.Option(
+            help="all | first:N | last:N | every:N | center:N | ends:N | inner:N | index:0,31 | random:N@SEED."
+        ),
     ] = "all",
     looks: Annotated[
         str | None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,8 +109,6 @@ def _trained(recording: Acquisition, original: Image, folder: Path) -> Run:
             overwrite=settings.overwrite,
             progress=advance,
         )
-    for name in ("lightning.fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # they greet every process
 
     def tell(epoch: Epoch) -> None:
         say(f"epoch {epoch.epoch}: loss {epoch.train_loss:.4g}, held out {epoch.validation_loss:.4g}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,7 +211,6 @@ def _adapted(recording: Acquisition, name: str, frames: Sequence[int]) -> Run:
         from usbeam.adaptation import adapt
     except ModuleNotFoundError as error:
         raise ConfigError(f"adapting needs {error.name}", hint="pip install 'usbeam[train]'") from error
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it greets every process, twice
     step = -(-len(frames) // MOST_ADAPTING_FRAMES)
     with progress_bar("adapting") as advance:
         return adapt(recording, name, frames=list(frames[::step]), progress=advance)

@@ -28,14 +28,14 @@ def pairs(
     strategy: Annotated[
         str,
         typer.Option(
-            help="looks: both sides of lines through two-way k-space; paper: ends:2 against all; random: 2 to half of "
+            help="looks: both sides of lines through two-way k-space; paper: inner:2 against all; random: 2 to half of "
             "the transmits against all; disjoint: left against right transmits."
         ),
     ] = "looks",
     lq: Annotated[
         list[str] | None,
         typer.Option(
-            help="Transmits of lq, in place of a strategy: ends:2, random:2@SEED, or random:2@SEED*8 for eight fresh "
+            help="Transmits of lq, in place of a strategy: inner:2, random:2@SEED, or random:2@SEED*8 for eight fresh "
             "draws a frame. May be repeated.",
             metavar="SUBSET",
             show_default=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,7 +64,6 @@ def train(
     except ModuleNotFoundError as error:
         raise ConfigError(f"training needs {error.name}", hint="pip install 'usbeam[train]'") from error
 
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it greets every process, twice
     given: dict[str, Any] = {} if config is None else read_toml(config)
     options = {"model": model, "epochs": epochs, "seed": seed}
     given |= {name: value for name, value in options.items() if value is not None}

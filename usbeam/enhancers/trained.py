@@ -1,8 +1,9 @@
 """Trained networks as enhancers: a run folder, a file of weights, or the name of weights that come with usbeam.
 
-The network sees the image as it saw those that it was trained on: compressed to the same dynamic range, and in the same
-domain (`usbeam.train.data.fed`). It sees it twice, the second time flipped left to right, and both results are
-averaged. What it makes lies on the image's own scale, so that 0 dB is the maximum of what was given.
+The network sees the image as it saw those that it was trained on: compressed to the same dynamic range, in the same
+domain (`usbeam.train.data.fed`), and resampled, where its speckle has another number of pixels
+(`usbeam.enhancers.scale`). It sees it twice, the second time flipped left to right, and both results are averaged. What
+it makes lies on the image's own pixels and levels, so that 0 dB is the maximum of what was given.
 
 ``mode=quality`` takes besides the image four oblique looks at the same frame, each of which has speckle of its own, and
 gives half of what it makes of the image plus half the mean of what it makes of the looks. The levels of each are taken
@@ -18,7 +19,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +30,9 @@ import numpy.typing as npt
 from usbeam import weights
 from usbeam.enhancers.controls import refuse_smaller
 from usbeam.enhancers.registry import Choice, Enhancer, Task, Values, enhancer
+from usbeam.enhancers.scale import Scale, measured, through
 from usbeam.errors import ConfigError, FileAccessError
+from usbeam.image import Image
 from usbeam.units import format_quantity
 
 if TYPE_CHECKING:
@@ -93,13 +96,14 @@ def trained(
         )
     if mode == "fast" and task.looks:
         raise ConfigError("fast takes the image alone", location="looks", found=f"{len(task.looks)} looks")
-    warnings = list(_differences(task, known))
+    images = [_level_db(values, task) for values in (task.values, *task.looks)]
+    scales = _scales(task, known, images)
+    warnings = list(_differences(task, known, scales[0]))
     for text in warnings:
         _log.warning("%s: %s", known.model, text)
-    images = [_level_db(values, task) for values in (task.values, *task.looks)]
     made: list[npt.NDArray[np.float64]] = []
-    for number, image in enumerate(images):
-        made.append(known.enhanced(image, runtime))
+    for number, (image, scale) in enumerate(zip(images, scales, strict=True)):
+        made.append(through(scale, image, lambda level: known.enhanced(level, runtime), known.smallest))
         task.progress((number + 1) / len(images))
     found = made[0] if mode == "fast" else (made[0] + np.mean(made[1:], axis=0)) / 2
     full = images[0] - np.median(images[0])
@@ -110,6 +114,7 @@ def trained(
         weights={"file": known.path.name, "sha256": known.sha256},
         trained_on={"dynamic_range_db": known.dynamic_range_db, "spacing": known.spacing},
         flipped_too=True,
+        resampled=[None if each is None else each.factor for each in scales],
         n_looks=len(task.looks),
         warnings=warnings,
     )
@@ -180,30 +185,47 @@ def _gated(found: npt.NDArray[np.float64], full: npt.NDArray[np.float64]) -> npt
     return level + expit((full - level - GATE_DB) / GATE_WIDTH_DB) * (full - level)
 
 
-def _differences(task: Task, network: Trained) -> Iterator[str]:
+def _scales(task: Task, network: Trained, images: Sequence[npt.NDArray[np.float64]]) -> list[Scale | None]:
+    """Of the image and of each look; looks at one frame have one scale."""
+    if network.cell is None:
+        return [None] * len(images)
+    given = task.source or _shown(images[0], task)
+    found = [measured(given, network.cell)]
+    if len(images) > 1:
+        seen = [each for look in images[1:] if (each := measured(_shown(look, task), network.cell)) is not None]
+        own = np.mean([each.own for each in seen], axis=0) if seen else None
+        of_looks = None if own is None else Scale((float(own[0]), float(own[1])), network.cell)
+        found += [of_looks] * (len(images) - 1)
+    return found
+
+
+def _shown(level_db: npt.NDArray[np.float64], task: Task) -> Image:
+    return Image(level_db.astype(np.float32), task.grid, "db", dynamic_range_db=task.dynamic_range)
+
+
+def _differences(task: Task, network: Trained, scale: Scale | None) -> Iterator[str]:
     """Where the image is not as those of the training were."""
     if task.dynamic_range < network.dynamic_range_db:
         yield (
             f"the image shows {task.dynamic_range:g} dB, the network was trained on {network.dynamic_range_db:g} dB; "
             "take an image from before log compression"
         )
-    if network.spacing is None:
-        return
-    if network.cell is not None and task.source is not None and task.source.state == "complex":
-        from usbeam.measure import speckle
-
-        # What counts is how many pixels a speckle has, and of a complex image that is known.
-        sizes = speckle.cell(task.source)
-        mine, theirs = (size / step for size, step in zip(sizes, task.spacing, strict=True)), network.cell
-        pairs = list(zip(mine, theirs, strict=True))
+    if scale is not None:
+        # What counts is how many pixels a speckle has.
+        pairs = list(zip(scale.own, scale.trained, strict=True))
         if any(not 1 / CELL_TOLERANCE < own / other < CELL_TOLERANCE for own, other in pairs):
             own, other = (" x ".join(f"{each:.1f}" for each in side) for side in zip(*pairs, strict=True))
-            yield f"a speckle of {own} pixels (depth x across), the network was trained on {other}"
-        return
-    pairs = list(zip(task.spacing, network.spacing, strict=True))
-    if any(abs(mine - theirs) > SPACING_TOLERANCE * theirs for mine, theirs in pairs):
-        mine, theirs = (" x ".join(format_quantity(each, "m") for each in side) for side in zip(*pairs, strict=True))
-        yield f"pixels of {mine} (depth x across), the network was trained on {theirs}"
+            yield (
+                f"a speckle of {own} pixels (depth x across), the network was trained on {other}; the image is "
+                "resampled for it"
+            )
+    elif network.spacing is not None:
+        pairs = list(zip(task.spacing, network.spacing, strict=True))
+        if any(abs(mine - theirs) > SPACING_TOLERANCE * theirs for mine, theirs in pairs):
+            mine, theirs = (
+                " x ".join(format_quantity(each, "m") for each in side) for side in zip(*pairs, strict=True)
+            )
+            yield f"pixels of {mine} (depth x across), the network was trained on {theirs}"
 
 
 @functools.lru_cache(maxsize=8)

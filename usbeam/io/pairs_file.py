@@ -117,7 +117,8 @@ class Source:
     settings
         How the images of each were made, as JSON text.
     speckle_cell : (n_recordings, 2)
-        Size of a speckle in depth and across [m].
+        Size of a speckle in depth and across [m], in images such as a network learns to make: in looks where the pairs
+        are looks, and in the image of all transmits otherwise.
     """
 
     file: tuple[str, ...]
@@ -226,7 +227,7 @@ class PairsWriter:
         self.correlation: Floats = self._datasets["correlation"][()]
         self.speckle_cell: Floats = self._datasets["source/speckle_cell"][()]
 
-    def measure(self, recording: int, speckle_cell: tuple[float, float]) -> None:
+    def measure(self, recording: int, speckle_cell: npt.ArrayLike) -> None:
         """Keep the size of a recording's speckle, in depth and across [m]."""
         self._put("source/speckle_cell", recording, speckle_cell)
         self.speckle_cell[recording] = speckle_cell

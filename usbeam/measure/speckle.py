@@ -15,6 +15,8 @@ Ultrason. 30(3), 1983 (size as the width of the correlation).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -30,6 +32,8 @@ RATIO = (1.55, 2.4)
 LEAST_SHARE = 0.2
 """Of the pixels; with less there is no speckle to be measured."""
 _TO_DEVIATION = 1 / np.sqrt(8 * np.log(2))
+_GUESS, _ROUNDS = 3.0, 3
+"""Pixels of a speckle that the search for its size begins with, and how often it is bettered."""
 
 
 def cell(image: Image) -> tuple[float, float]:
@@ -38,17 +42,20 @@ def cell(image: Image) -> tuple[float, float]:
     For speckle that is the squared correlation of the complex image with itself, shifted along one axis. Pixels count
     with the root of their magnitude, so that neither a few bright points nor noise decide.
 
+    Without phases it is the correlation of the envelope over its local mean, where that is speckle, which is nearly as
+    wide.
+
     Parameters
     ----------
     image
-        State complex, at least two pixels along either axis.
+        At least two pixels along either axis.
 
     Raises
     ------
     ConfigError
-        For another state, or too few pixels.
+        For fewer pixels.
     MeasurementError
-        If the image is zero.
+        If the image is zero, or has no phases and hardly any speckle.
 
     Examples
     --------
@@ -60,7 +67,13 @@ def cell(image: Image) -> tuple[float, float]:
     >>> bool(0.27e-3 < cell(Image(smooth.astype(np.complex64), grid))[0] < 0.33e-3)
     True
     """
-    return tuple(count * step for count, step in zip(_cell(image), image.grid.spacing, strict=True))  # type: ignore[return-value]
+    if image.state == "complex":
+        found = _cell(image)
+    else:
+        _refuse_few_pixels(image)
+        values = 10 ** (image.data / 20) if image.state == "db" else image.data
+        found = _cell_of_envelope(values.astype(np.float32))
+    return tuple(count * step for count, step in zip(found, image.grid.spacing, strict=True))  # type: ignore[return-value]
 
 
 def correlation(one: Image, other: Image) -> float:
@@ -127,26 +140,65 @@ def _levelled(envelope: npt.NDArray[np.float32], deviation: Floats) -> tuple[Flo
 
 def _cell(image: Image) -> Floats:
     """Size of a speckle in pixels, in depth and across."""
-    if image.state != "complex" or min(image.grid.shape) < 2:
-        raise ConfigError(
-            "speckle is measured in complex images of at least 2 x 2 pixels",
-            location="speckle",
-            found=f"{image.state}, {image.grid.shape[0]} x {image.grid.shape[1]}",
-        )
+    if image.state != "complex":
+        raise ConfigError("phases tell how alike speckle is", location="speckle", expected="complex", found=image.state)
+    _refuse_few_pixels(image)
     magnitude = np.abs(image.data)
     if not magnitude.any():
-        raise MeasurementError("the image is zero everywhere", location="speckle", hint="is the grid in the record?")
+        raise _zero()
     even = np.divide(image.data, np.sqrt(magnitude), out=np.zeros_like(image.data), where=magnitude > 0)
     return np.array([_width(np.moveaxis(even, axis, 0)) for axis in (0, 1)])
+
+
+def _cell_of_envelope(envelope: npt.NDArray[np.float32]) -> Floats:
+    """The same without phases."""
+    if not envelope.any():
+        raise _zero()
+    cell: Floats = np.full(2, _GUESS)
+    for _ in range(_ROUNDS):  # what is speckle depends on the size of a speckle
+        deviation = np.minimum(WINDOW * _TO_DEVIATION * cell, np.array(envelope.shape) / 4)
+        level, speckle = _levelled(envelope, deviation)
+        if np.mean(speckle) < LEAST_SHARE:
+            raise MeasurementError("hardly any speckle to be measured", location="speckle")
+        away = np.where(speckle, level - level[speckle].mean(), 0)
+        sides = ((np.moveaxis(each, axis, 0) for each in (away, speckle.astype(np.float64))) for axis in (0, 1))
+        cell = np.array([_width_where(*each) for each in sides])
+    return cell
 
 
 def _width(values: npt.NDArray[np.complex64]) -> float:
     """At half of the squared correlation along the first axis, in samples; at most the axis."""
     power = np.vdot(values, values).real / len(values)
-    before = 1.0
-    for lag in range(1, len(values)):
-        found = float(np.abs(np.vdot(values[:-lag], values[lag:])) / (len(values) - lag) / power) ** 2
+    return _at_half(
+        float(np.abs(np.vdot(values[:-lag], values[lag:])) / (len(values) - lag) / power) ** 2
+        for lag in range(1, len(values))
+    )
+
+
+def _width_where(values: Floats, there: Floats) -> float:
+    """At half of the correlation along the first axis, of values without a mean that are 0 where they do not count."""
+    power = np.vdot(values, values) / np.vdot(there, there)
+    return _at_half(
+        float(np.vdot(values[:-lag], values[lag:]) / max(np.vdot(there[:-lag], there[lag:]), 1) / power)
+        for lag in range(1, len(values))
+    )
+
+
+def _at_half(correlation: Iterable[float]) -> float:
+    """Full width at half of a correlation that is given from lag 1 on; at most as many lags as there are."""
+    lag, before = 0, 1.0
+    for lag, found in enumerate(correlation, start=1):
         if found < 0.5:
             return 2 * (lag - 1 + (before - 0.5) / (before - found))
         before = found
-    return float(len(values))
+    return lag + 1.0
+
+
+def _refuse_few_pixels(image: Image) -> None:
+    if min(image.grid.shape) < 2:
+        shape = " x ".join(map(str, image.grid.shape))
+        raise ConfigError("speckle is measured in 2 x 2 pixels or more", location="speckle", found=shape)
+
+
+def _zero() -> MeasurementError:
+    return MeasurementError("the image is zero everywhere", location="speckle", hint="is the grid in the record?")

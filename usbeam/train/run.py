@@ -8,6 +8,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,9 @@ def make_room(folder: Path, *, overwrite: bool) -> None:
         for pattern in (CONFIG, FACTS, WEIGHTS, STATE, CURVES, PICTURE, f"{SAMPLES}/epoch_*.png", f"{TENSORBOARD}/ev*"):
             for path in folder.glob(pattern):
                 path.unlink()
+        for name in (SAMPLES, TENSORBOARD):
+            with suppress(OSError):  # not there, or something else is in it
+                (folder / name).rmdir()
     except OSError as error:
         raise error if isinstance(error, UsbeamError) else access_error(error, folder) from error
 

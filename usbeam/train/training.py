@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import os
 import platform
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -240,9 +242,24 @@ def _fabric(config: Config, device: torch.device) -> Fabric:
             found=config.batch,
         )
     precision = "bf16-mixed" if config.precision == "bfloat16" else "32-true"
-    fabric = Fabric(accelerator=device.type, devices=local, num_nodes=world // local, precision=precision)
-    fabric.launch()
+    with _without_greetings():
+        fabric = Fabric(accelerator=device.type, devices=local, num_nodes=world // local, precision=precision)
+        fabric.launch()
     return fabric
+
+
+@contextmanager
+def _without_greetings() -> Generator[None]:
+    """Lightning tells every process, twice, what it has found."""
+    loggers = [logging.getLogger(f"lightning.{each}") for each in ("fabric", "pytorch")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
 
 
 def _board(folder: Path) -> TensorBoardLogger | None:

@@ -1,6 +1,6 @@
 """What the networks cost: one image, a whole frame from raw samples on, and training. Prints Markdown.
 
-    python benchmarks/networks.py                                      # some twenty minutes on two cores
+    python benchmarks/networks.py                                      # a quarter of an hour on two cores
     python benchmarks/networks.py --parts inference --repeats 50       # --networks, --threads, --steps
     python benchmarks/networks.py --quick                              # tiny sizes: does it run?
 
@@ -171,7 +171,7 @@ def answer(request: str) -> str:
 
 
 def inference_report(folder: Path, work: Work, threads: Sequence[int]) -> Iterator[str]:
-    yield f"## Inference: one image of {work.n_x} x {work.n_z}, median ms of {work.repeats}"
+    yield f"### Inference: one image of {work.n_x} x {work.n_z}, median ms of {work.repeats}"
     head = [f"{what}, threads: {n}" for n in threads for what in ("pass", "`ub.enhance`")]
     rows: list[list[str]] = []
     for runtime in RUNTIMES:
@@ -186,7 +186,7 @@ def inference_report(folder: Path, work: Work, threads: Sequence[int]) -> Iterat
 
 def chain_report(folder: Path, work: Work, threads: Sequence[int]) -> Iterator[str]:
     traces, points = f"{work.n_elements} x {work.n_elements} traces", f"{work.n_x} x {work.n_z} points"
-    yield f"## From raw samples to a picture: {traces}, {points}, threads: {max(threads)}, median ms of {work.repeats}"
+    yield f"### From raw samples to a picture: {traces}, {points}, threads: {max(threads)}, median ms of {work.repeats}"
     found = alone(max(threads), time_chain, folder, work)
     stages = found["stages"]
     yield table(["stage", "ms"], [[name, f"{ms:.1f}"] for name, ms in stages.items()])
@@ -205,7 +205,7 @@ def chain_report(folder: Path, work: Work, threads: Sequence[int]) -> Iterator[s
 
 
 def training_report(folder: Path, work: Work, threads: Sequence[int]) -> Iterator[str]:
-    yield f"## Training: epochs of {work.steps} steps, threads: {max(threads)}"
+    yield f"### Training: epochs of {work.steps} steps, threads: {max(threads)}"
     precisions = dict.fromkeys(("float32", Config(precision="auto").resolved(torch.device("cpu")).precision))
     rows: list[list[str]] = []
     for name in work.networks:
@@ -231,14 +231,15 @@ PARTS = {"inference": inference_report, "chain": chain_report, "training": train
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
+    lines = (f"| {' | '.join(line)} |" for line in (head, *rows))
+    return "\n".join([next(lines), "|---" * len(head) + "|", *lines])
 
 
 def machine() -> Iterator[str]:
     """What a reader must know to judge the rest."""
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     models = (line.split(":", 1)[1].strip() for line in info if line.startswith("model name"))
-    yield f"# The networks on {next(models, platform.machine())}, processors: {os.cpu_count()}"
+    yield f"Measured on {next(models, platform.machine())}, processors: {os.cpu_count()}."
     known = {each.name: each.version for each in importlib.metadata.distributions()}
     versions = ", ".join(f"{name} {known.get(name, 'not installed')}" for name in PACKAGES)
     load = ", ".join(f"{each:.2f}" for each in os.getloadavg())

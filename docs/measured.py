@@ -5,7 +5,9 @@ first comment, or all of a text file. Running this puts in what was measured las
 written by hand and numbers are not. Text files are written beside the results first:
 
 - comparison: ``python benchmarks/enhancers.py > benchmarks/results/comparison/full/enhancers.txt``
-- zero_shot: ``python -m benchmarks.zero_shot.decorrelation > benchmarks/results/zero_shot/full/decorrelation.txt``
+- zero_shot: ``python -m benchmarks.zero_shot.decorrelation > benchmarks/results/zero_shot/full/decorrelation.txt``;
+  ``adaptation.txt`` there is of ``python -m benchmarks.zero_shot.adaptation``, and ``networks.txt`` of
+  ``python benchmarks/networks.py``
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ PICTURES: Mapping[str, Mapping[str, int]] = {
         "20_mm/pictures_lines": 1400,
         "20_mm/pictures_aberrated": 1400,
         "40_mm/pictures_test": 1400,
+        "left_out_plane_waves/pictures_test": 1400,
     },
 }
 """Page -> name of a picture -> its width in pixels."""

@@ -106,7 +106,7 @@ def test_first_calls_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_heading_says_what_to_judge_by(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "PACKAGES", ("torch", "no-such-package"))
     title, facts = networks.machine()
-    assert title.startswith("# The networks on ")
+    assert title.startswith("Measured on ")
     assert "Load average" in facts
     assert f"torch {torch.__version__}" in facts
     assert "no-such-package not installed" in facts

@@ -97,7 +97,7 @@ def test_pairs_hold_both_sides_of_their_lines(matrix: ub.Acquisition, tmp_path: 
     components = ub.Angular(matrix, GRID, max_sine=0.4)(matrix.frame(0))
     cells = [speckle.cell(look) for look in components.looks(np.radians([45, 135]))]
     assert made.source.speckle_cell[0] == pytest.approx(np.mean(cells, axis=0), rel=1e-3)
-    assert np.prod(made.source.speckle_cell[0]) > 1.3 * np.prod(speckle.cell(components.image()))
+    assert np.prod(made.source.speckle_cell[0]) > 1.2 * np.prod(speckle.cell(components.image()))
     for index in range(5):
         sides = [compressed(image, 100.0) for image in components.looks([made.angle[index]])][:: -made.side[index]]
         assert made.lq[index] == pytest.approx(sides[0], abs=1e-4)
@@ -142,7 +142,7 @@ def test_subsets_override_the_strategy(matrix: ub.Acquisition, tmp_path: Path) -
     assert to_all.hq_transmits.all()
     assert np.all(to_all.overlap == 1)
     from_few = quietly([matrix], GRID, out=tmp_path / "c.h5", hq=ub.subsets.first(matrix, 8))
-    assert np.flatnonzero(from_few.lq_transmits[0]).tolist() == [0, 15]
+    assert np.flatnonzero(from_few.lq_transmits[0]).tolist() == [6, 9]
 
 
 def test_shared_speckle_is_said(matrix: ub.Acquisition, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ recording itself make pairs without any truth (`usbeam.pairs`), and some hundred
 thousand teach the speckle itself, by heart. So a part of the field is kept out of the training, and the training goes
 in rounds: each has a learning rate that rises, and falls to 0 as a cosine, and begins with the best weights so far; the
 first round that does not better the loss on what is kept out, by `GAIN` at least, is the last and is thrown away. What
-is left does not depend on how many rounds more were allowed.
+is left does not depend on how many rounds more were allowed. A network that knows such recordings is left as it is: the
+loss falls by less at once, by the speckle that looks have in common, and edges widen.
 
 A network knows speckle of the size, in pixels, that it was trained on. The looks are made on a grid where the speckle
 of the recording has that size.
@@ -59,7 +60,7 @@ ROUND: Mapping[str, Any] = {
 N_PAIRS = 32
 """Looks at both sides of 16 lines, both ways."""
 MAX_ROUNDS = 3
-GAIN = 0.005
+GAIN = 0.01
 """Share by which a round must better the loss on what is kept out."""
 ENDING = ".usbeam-adapted"
 """Of the folder beside a recording."""
@@ -76,6 +77,7 @@ def adapt(
     out: str | os.PathLike[str] | None = None,
     frames: Sequence[int] = (0,),
     max_rounds: int = MAX_ROUNDS,
+    gain: float = GAIN,
     config: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -102,6 +104,8 @@ def adapt(
         Those that looks are made of.
     max_rounds
         How many there may be.
+    gain
+        Share by which a round must better the loss on what is kept out; below 0 it may worsen it by so much.
     config
         Settings of a round that differ from `ROUND`; see `usbeam.train.config.Config`.
     seed
@@ -138,10 +142,12 @@ def adapt(
     start = trained.find(network).network
     if type(max_rounds) is not int or max_rounds < 1:
         raise ConfigError("not a number of rounds", location="max_rounds", expected="at least 1", found=max_rounds)
+    if not -1 <= gain < 1:
+        raise ConfigError("not a share", location="gain", expected="-1 or more, below 1", found=gain)
     settings = from_table({**ROUND, "model": start.model, "seed": seed, **(config or {})})
     if out is None:
         axes = None if grid is None else [grid.x, grid.z]
-        recipe = (__version__, settings.table(), N_PAIRS, GAIN, max_rounds)
+        recipe = (__version__, settings.table(), N_PAIRS, gain, max_rounds)
         folder = _beside(recording, [_physics(recording), start.sha256, axes, list(frames), recipe])
         if (folder / run.WEIGHTS).is_file() and not overwrite:
             return run.load_run(folder)
@@ -165,7 +171,7 @@ def adapt(
             "from": {"file": start.path.name, "sha256": start.sha256},
             "recording": {"file": made.source.file[0], "sha256": made.source.sha256[0], "frames": list(frames)},
         }
-        best = _rounds(workplace, start, settings, max_rounds, device, facts, progress)
+        best = _rounds(workplace, start, settings, max_rounds, gain, device, facts, progress)
         _move(best, folder, overwrite=overwrite or out is None)
     return run.load_run(folder)
 
@@ -175,6 +181,7 @@ def _rounds(
     start: Trained,
     config: Config,
     max_rounds: int,
+    gain: float,
     device: str,
     facts: Mapping[str, Any],
     progress: Callable[[float], None] | None,
@@ -197,7 +204,7 @@ def _rounds(
             progress=advance,
         )
         losses.append(min(epoch.validation_loss for epoch in found.history))
-        if losses[-1] > (1 - GAIN) * least:
+        if losses[-1] > (1 - gain) * least:
             break
         best, least = found.folder, losses[-1]
     if progress is not None:

@@ -13,12 +13,13 @@ import numpy as np
 import usbeam as ub
 from benchmarks.comparison.images import MADE, ORIGINAL, made
 from benchmarks.comparison.protocol import CURVES, QUICK_CURVES, TARGETS, Protocol, apparent_width, parted
-from benchmarks.comparison.scenes import Scene, points
+from benchmarks.comparison.scenes import Scene, Size, points
 from usbeam.beamforming.oblique import DIAGONALS
 from usbeam.comparison.methods import Setting, Sweep, sweeps
 from usbeam.enhancers import trained
 from usbeam.errors import UsbeamError
 from usbeam.measure.metrics import mean_difference_db
+from usbeam.recordings import looks_grid
 from usbeam.train import Run
 
 from .machines import SOUND_SPEED, Geometry
@@ -77,6 +78,12 @@ class Method:
     def labels(self) -> list[str]:
         """One for each seed."""
         return [f"{self.name}, seed {run.config.seed}" for run in self.runs]
+
+
+def tissue(recording: ub.Acquisition, network: str | Path | Run, size: Size) -> ub.Grid:
+    """Where the phantom is, in pixels for looks: beside it there is noise alone, from which nothing is to be learnt."""
+    spacing = looks_grid(recording, network).spacing
+    return ub.Grid.spaced(x=(-size.half_width, size.half_width), z=size.depth, spacing=spacing)
 
 
 def methods(runs: Mapping[str, Sequence[Run]], *, adapted: bool = False) -> list[Method]:
@@ -187,7 +194,7 @@ class Judging(Protocol):
     ) -> ub.Image:
         """By a network, from the image alone or with looks."""
         if way in ADAPTED:
-            run = ub.adapt(recording(), run, self.size.grid)  # kept beside the recording
+            run = ub.adapt(recording(), run, tissue(recording(), run, self.size))  # kept beside the recording
         options = {**WAYS, **ADAPTED}[way]
         if options["mode"] == "fast":
             return ub.enhance(original, run, **options)

@@ -81,10 +81,11 @@ class Geometry(Size):
 
     @property
     def accepted(self) -> np.ndarray:
-        positions = super().accepted
-        if self.max_sine is None:
-            return positions
-        return positions[np.abs(positions[:, 0]) <= self.middle * np.tan(np.arcsin(self.max_sine))]
+        positions, probe = super().accepted, self.probe
+        # Beyond the main lobe of its beam an element hardly contributes.
+        lobe = SPEED / probe.center_frequency / (probe.element_width or np.inf)
+        sine = min(lobe, 1.0 if self.max_sine is None else self.max_sine)
+        return positions[np.abs(positions[:, 0]) <= self.middle * np.tan(np.arcsin(sine))]
 
     @property
     def grid(self) -> ub.Grid:

@@ -56,8 +56,8 @@ class TestScale:
         given = {"complex": image, "envelope": image.envelope(), "db": image.db(60)}[state]
         found = scale.measured(given, (4.0, 8.0))
         assert found is not None
-        assert found.own == pytest.approx((4.0, 4.0), rel=0.15)
-        assert found.factor == pytest.approx((1.0, 2.0), rel=0.15)
+        assert found.own == pytest.approx((4.0, 4.0), rel=0.25)
+        assert found.factor == pytest.approx((1.0, 2.0), rel=0.25)
 
     def test_none_without_speckle(self) -> None:
         grid = ub.Grid.linear(x=(0, 10e-3), z=(1e-3, 11e-3), shape=(100, 100))
@@ -70,13 +70,13 @@ class TestScale:
 class TestThrough:
     def test_there_and_back_again(self) -> None:
         """Nothing is lost in finer pixels, and little in pixels that still show the speckle."""
-        for factor, error in (((1.7, 1.2), 0.3), ((0.8, 0.8), 0.6)):
+        for factor, error in (((1.7, 1.2), 0.05), ((0.8, 0.8), 0.2)):
             level = levels(field(0.2e-3))
             own = Scale((5.0, 5.0), (5.0 * factor[0], 5.0 * factor[1]))
             found = scale.through(own, level, lambda given: given, 17)
-            seen = level > -30  # below, a spline of decibels rings where the envelope has its zeros
+            seen = level > -30  # a spline of decibels rings around the envelope's zeros
             assert found.shape == level.shape
-            assert np.sqrt(np.mean((found - level)[seen] ** 2)) < error
+            assert np.median(np.abs(found - level)[seen]) < error
 
     def test_the_function_sees_speckle_of_the_size_that_it_knows(self) -> None:
         given: list[Levels] = []
@@ -90,7 +90,7 @@ class TestThrough:
         (seen,) = given
         shown = ub.Image(seen.astype(np.float32), ub.Grid.linear(x=(0, 1), z=(1, 2), shape=seen.shape), "db", 60.0)
         cell = np.divide(speckle.cell(shown), shown.grid.spacing)
-        assert cell == pytest.approx((6.0, 3.0), rel=0.15)
+        assert cell == pytest.approx((6.0, 3.0), rel=0.25)
         assert seen.max() == pytest.approx(0, abs=0.3)
 
     def test_within_the_tolerance_pixels_stay(self) -> None:
@@ -120,4 +120,5 @@ def test_the_size_of_pixels_does_not_matter(tmp_path: Path) -> None:
         steps = [(a - 1) / (b - 1) for a, b in zip(other.shape, one.shape, strict=True)]
         there = ndimage.affine_transform(other, steps, output_shape=one.shape, order=1)
         apart[name] = float(np.median(np.abs(one - there)))
-    assert apart["known"] < 0.5 < 1.5 * apart["known"] < apart["unknown"]
+    assert apart["known"] < 0.3
+    assert apart["unknown"] > 2 * apart["known"]

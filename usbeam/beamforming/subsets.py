@@ -77,10 +77,12 @@ def ends(source: Source, count: int) -> Weights:
 
 
 def inner(source: Source, count: int) -> Weights:
-    """`count` transmits spread evenly over the middle sixth of the sequence, wider where they would not fit."""
-    width = max(_count(source) / 6, _some(source, count, "inner") - 1.0)
-    places = (_count(source) - 1) / 2 + width * np.linspace(-0.5, 0.5, count) if count > 1 else (_count(source) - 1) / 2
-    return _picked(source, np.floor(np.add(places, 0.5)).astype(np.int64))
+    """`count` transmits spread evenly over the middle sixth of the sequence; neighbours, where it has no more."""
+    width = _count(source) / 6
+    if _some(source, count, "inner") == 1 or count - 1 >= width:
+        return center(source, count)
+    middle = (_count(source) - 1) / 2
+    return _picked(source, np.floor(middle + width * np.linspace(-0.5, 0.5, count) + 0.5).astype(np.int64))
 
 
 def index(source: Source, indices: Iterable[int]) -> Weights:

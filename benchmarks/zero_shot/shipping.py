@@ -36,10 +36,10 @@ TRAINED_ON = {
     f"strong as the echoes in every channel. {TISSUE}",
 }
 LIMITS = {
-    "paper": "Trained on simulated recordings of one machine only. Behind filters at the same edge width, and apt to "
-    "show bright spots where there is nothing: the method is here to be compared with, not to be relied on.",
+    "paper": "Trained on simulated recordings of one machine only. Behind filters at the same edge width: the "
+    "method is here to be compared with.",
     "looks": "Trained on simulated recordings only. The difference of levels shrinks, and very faint and very small "
-    "inclusions can be lost. A speckle should have as many pixels as in the training; a warning says where it has not.",
+    "inclusions can be lost. An image is resampled so that a speckle has as many pixels as in the training.",
 }
 FIGURES = {
     "edge_ratio": "edge width over the original's",

@@ -5,8 +5,8 @@ recording itself make pairs without any truth (`usbeam.pairs`), and some hundred
 thousand teach the speckle itself, by heart. So a part of the field is kept out of the training, and the training goes
 in rounds: each has a learning rate that rises, and falls to 0 as a cosine, and begins with the best weights so far; the
 first round that does not better the loss on what is kept out, by `GAIN` at least, is the last and is thrown away. What
-is left does not depend on how many rounds more were allowed. A network that knows such recordings is left as it is: the
-loss falls by less at once, by the speckle that looks have in common, and edges widen.
+is left does not depend on how many rounds more were allowed. A network that knows such recordings is left as it is: one
+round more would teach it their speckle.
 
 A network knows speckle of the size, in pixels, that it was trained on. The looks are made on a grid where the speckle
 of the recording has that size.

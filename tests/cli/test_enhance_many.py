@@ -23,7 +23,7 @@ import usbeam as ub
 from tests.enhancers.networks import one_thread, run_folder
 from tests.enhancers.test_enhance import speckle
 from usbeam import adaptation
-from usbeam.recordings import trained_grid
+from usbeam.recordings import looks_grid, trained_grid
 from usbeam.train import inference
 
 from .conftest import PROGRAM, Run, installed
@@ -328,6 +328,16 @@ def test_adapted_once_for_all_frames(
     assert found.grid == trained_grid(recording, folder, frame=0)  # one grid for all frames
     wanted = ub.enhance_recording(recording, folder, found.grid, frame=2)
     np.testing.assert_array_equal(found.data, wanted.data)
+
+    whole = looks_grid(recording, network)
+    z = whole.z[0], whole.z[0] + 0.8 * np.ptp(whole.z)
+    part = ("-o", tmp_path / "part.h5", f"--z={z[0] * 1e3}mm:{z[1] * 1e3}mm")
+    done = run("enhance", source / "tissue.h5", *part, "--with", network, "--adapt")
+    assert done.code == 0, done.err
+    (_, _, grid), _ = calls[-1]  # looks are made where the image is
+    wanted_grid = ub.Grid.spaced(x=(whole.x[0], whole.x[-1]), z=z, spacing=whole.spacing)
+    np.testing.assert_allclose(grid.x, wanted_grid.x)
+    np.testing.assert_allclose(grid.z, wanted_grid.z)
 
 
 def test_what_holds_for_all_is_warned_of_once(

@@ -114,7 +114,7 @@ class Request:
             image = load_image(path)
             return Opened(lambda _, progress: ub.enhance(image, self.name, progress=progress, **given))
         recording = _recording(path, self.option)
-        network = _adapted(recording, self.name, frames) if self.adapted else self.name
+        network = _adapted(recording, self.name, self.place, frames) if self.adapted else self.name
         grid = _grid(recording, network, self.place, frames[0])
         return Opened(
             lambda frame, progress: ub.enhance_recording(
@@ -203,29 +203,37 @@ def _recording(source: Path, option: str) -> Acquisition:
         ) from error
 
 
-def _adapted(recording: Acquisition, name: str, frames: Sequence[int]) -> Run:
+def _adapted(recording: Acquisition, name: str, place: Mapping[str, str | None], frames: Sequence[int]) -> Run:
     """A network after a brief training on looks of the recording: the one that is kept beside it, if there is one."""
     from usbeam.errors import ConfigError
+    from usbeam.recordings import looks_grid
 
     try:
         from usbeam.adaptation import adapt
     except ModuleNotFoundError as error:
         raise ConfigError(f"adapting needs {error.name}", hint="pip install 'usbeam[train]'") from error
+    limited = place["x"] is not None or place["z"] is not None
+    grid = _within(looks_grid(recording, name, frames[0]), place) if limited else None
     step = -(-len(frames) // MOST_ADAPTING_FRAMES)
     with progress_bar("adapting") as advance:
-        return adapt(recording, name, frames=list(frames[::step]), progress=advance)
+        return adapt(recording, name, grid, frames=list(frames[::step]), progress=advance)
 
 
 def _grid(recording: Acquisition, network: str | Run, place: Mapping[str, str | None], frame: int) -> Grid:
     """That of the options; pixels are those that the network knows where no option says otherwise."""
     from usbeam.cli.beamform import read_grid
-    from usbeam.grid import Grid
     from usbeam.recordings import trained_grid
-    from usbeam.units import parse_range
 
     if place["shape"] is not None or place["spacing"] is not None:
         return read_grid(recording, **place)
-    whole = trained_grid(recording, network, frame)
+    return _within(trained_grid(recording, network, frame), place)
+
+
+def _within(whole: Grid, place: Mapping[str, str | None]) -> Grid:
+    """The part of a grid between the limits that the options give."""
+    from usbeam.grid import Grid
+    from usbeam.units import parse_range
+
     x, z = (
         (float(axis[0]), float(axis[-1])) if text is None else parse_range(text, "length")
         for axis, text in ((whole.x, place["x"]), (whole.z, place["z"]))

@@ -58,6 +58,7 @@ def measured(image: Image, trained: tuple[float, float]) -> Scale | None:
 
     Examples
     --------
+    >>> from usbeam.grid import Grid
     >>> grid = Grid.linear(x=(-5e-3, 5e-3), z=(10e-3, 20e-3), shape=(200, 100))
     >>> noise = np.random.default_rng(0).standard_normal((2, *grid.shape))
     >>> wide = ndimage.gaussian_filter(noise[0] + 1j * noise[1], 2)  # speckle 4.7 pixels wide

@@ -6,8 +6,8 @@ written by hand and numbers are not. Text files are written beside the results f
 
 - comparison: ``python benchmarks/enhancers.py > benchmarks/results/comparison/full/enhancers.txt``
 - zero_shot: ``python -m benchmarks.zero_shot.decorrelation > benchmarks/results/zero_shot/full/decorrelation.txt``;
-  ``adaptation.txt`` there is of ``python -m benchmarks.zero_shot.adaptation``, and ``networks.txt`` of
-  ``python benchmarks/networks.py``
+  ``adaptation.txt`` there is of ``python -m benchmarks.zero_shot.adaptation``, ``networks.txt`` of
+  ``python benchmarks/networks.py``, and ``real.txt`` of ``python -m benchmarks.zero_shot.real FOLDER``
 """
 
 from __future__ import annotations

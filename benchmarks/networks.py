@@ -1,6 +1,6 @@
 """What the networks cost: one image, a whole frame from raw samples on, and training. Prints Markdown.
 
-    python benchmarks/networks.py --repeats 11 --steps 10              # ten minutes on two cores; 15 and 50 if not given
+    python benchmarks/networks.py --repeats 11 --steps 10        # ten minutes on two cores; 15, 50 if not given
     python benchmarks/networks.py --parts inference --repeats 50       # --networks, --threads, --steps
     python benchmarks/networks.py --quick                              # tiny sizes: does it run?
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +53,28 @@ def test_enhance_keeps_what_it_adapted_and_takes_it_again(
     np.testing.assert_array_equal(ub.load_image(out).data, wanted.data)
     time = load_run(folder).weights.stat().st_mtime_ns
 
-    again = run(*arguments, "--overwrite", "--mode", "fast", "--x", "-1mm:1mm")
+    again = run(*arguments, "--overwrite", "--mode", "fast")
     assert again.code == 0, again.err
     assert load_run(folder).weights.stat().st_mtime_ns == time
     assert json.loads(again.out)["n_looks"] == 0
-    assert ub.load_image(out).grid.x[0] == pytest.approx(-1e-3)
+
+
+def test_adapt_learns_from_the_part_of_the_field_that_is_asked_for(
+    made: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adaptation, "ROUND", QUICK)
+    shutil.copy(made / "tissue.h5", source := tmp_path / "tissue.h5")
+    out = tmp_path / "out.h5"
+    arguments = ("enhance", source, "-o", out, "--with", made / "start.safetensors", "--adapt", "--mode", "fast")
+    part = run(*arguments, "--x", "-2.5mm:2.5mm")
+    assert part.code == 0, part.err
+    assert ub.load_image(out).grid.x[0] == pytest.approx(-2.5e-3)
+    whole = run(*arguments, "--overwrite")
+    assert whole.code == 0, whole.err
+    assert len(list((tmp_path / "tissue.h5.usbeam-adapted").iterdir())) == 2
+
+    narrow = run(*arguments, "--overwrite", "--x", "-1mm:1mm")
+    assert (narrow.code, "too narrow" in narrow.errors[0]) == (2, True)
 
 
 def test_train_from_weights_on_a_recording(made: Path, run: Run, tmp_path: Path) -> None:

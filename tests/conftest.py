@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -18,6 +20,22 @@ if os.environ.get("CI"):
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = Path(os.environ.get("USBEAM_REAL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
+
+
+@pytest.fixture
+def gpu() -> Iterator[Any]:
+    """CuPy on this machine's GPU; where there is none, CUDA on the host (`tests.cuda.host`) in its place."""
+    from tests.cuda import host
+    from usbeam import device
+
+    if device.gpu_obstacle() is None:
+        import cupy
+
+        yield cupy
+    else:
+        with pytest.MonkeyPatch.context() as patch:
+            yield host.install(patch)
+        host.forget()
 
 
 @pytest.fixture(scope="session")

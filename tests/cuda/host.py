@@ -30,7 +30,7 @@ import scipy.fft
 
 HEADER = Path(__file__).with_name("host_cuda.h")
 COMPILER = shutil.which("g++") or shutil.which("clang++")
-FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-w", "-x", "c++", "-include", str(HEADER))
+FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-w", "-x", "c++", "-include", str(HEADER))
 _KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(")
 
 

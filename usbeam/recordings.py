@@ -31,6 +31,7 @@ def enhance_recording(
     frame: int = 0,
     mode: str = "quality",
     dynamic_range: float = 60.0,
+    device: str = "auto",
     progress: Callable[[float], None] | None = None,
     **parameters: Any,
 ) -> Image:
@@ -52,6 +53,8 @@ def enhance_recording(
         ``quality``: what the network makes of the image and of oblique looks, averaged. ``fast``: of the image alone.
     dynamic_range
         Displayed range [dB].
+    device
+        ``cpu``, ``gpu`` or ``auto``, of the beamformer and of the network.
     progress
         Called with the fraction done.
     **parameters
@@ -80,9 +83,11 @@ def enhance_recording(
     if frame not in range(recording.n_frames):
         raise ConfigError("no such frame", location="frame", expected=f"0..{recording.n_frames - 1}", found=frame)
     points = trained_grid(recording, network, frame) if grid is None else grid
-    made = Angular(recording, points)(recording.frame(frame))
+    made = Angular(recording, points, device=device)(recording.frame(frame))
     looks = made.looks(DIAGONALS) if mode == "quality" else []
-    return enhance(made.image(), network, looks=looks, dynamic_range=dynamic_range, progress=progress, **given)
+    return enhance(
+        made.image(), network, looks=looks, dynamic_range=dynamic_range, device=device, progress=progress, **given
+    )
 
 
 def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, frame: int = 0) -> Grid:

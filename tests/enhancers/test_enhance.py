@@ -148,3 +148,12 @@ def test_functions_take_a_task_and_keywords_only() -> None:
         first, *others = inspect.signature(method.function).parameters.values()
         assert first.annotation in (Task, "Task")
         assert all(each.kind is each.KEYWORD_ONLY for each in others)
+
+
+def test_a_gpu_is_refused_for_what_works_on_the_cpu_only() -> None:
+    for name in (each.name for each in METHODS.values() if not each.on_gpu):
+        with pytest.raises(ConfigError, match=rf"device: {name} works on the CPU only"):
+            ub.enhance(speckle(), name, device="gpu")
+    with pytest.raises(ConfigError, match="device: unknown device"):
+        ub.enhance(speckle(), "gaussian", device="cuda")
+    assert ub.enhance(speckle(), "gaussian", device="auto").data.any()

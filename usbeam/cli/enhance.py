@@ -68,6 +68,7 @@ def enhance(
     runtime: Annotated[
         str | None, typer.Option(help="What runs a trained network: torch, onnx or openvino.", show_default="torch")
     ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu, for methods that can work on one.")] = "auto",
     frames: Annotated[
         str,
         typer.Option(
@@ -118,6 +119,7 @@ def enhance(
         place={"x": x, "z": z, "shape": shape, "spacing": spacing},
         frames=frames,
         adapted=adapted,
+        device=device,
     )
     work = survey(given, {"--output": target} | ({} if png is None else {"--png": png}), request)
     done = run(work, request)

@@ -55,6 +55,8 @@ class Request:
         Of a recording, as typed.
     adapted
         Whether the network is first trained a little further.
+    device
+        Where the work is done; what comes out is the same but for rounding.
 
     Raises
     ------
@@ -68,9 +70,10 @@ class Request:
     place: Mapping[str, str | None]
     frames: str
     adapted: bool
+    device: str = "auto"
 
     def __post_init__(self) -> None:
-        from usbeam.enhancers import METHODS
+        from usbeam.enhancers import METHODS, check_device, find
         from usbeam.errors import ConfigError
 
         if self.adapted and self.name in METHODS:
@@ -79,6 +82,7 @@ class Request:
             from usbeam.train.runtimes import refuse_missing
 
             refuse_missing(self.parameters.get("runtime", "torch"))
+        check_device(self.device, find(self.name))
         if self.option is not None:
             return
         for name, value in {**self.place, "frames": None if self.frames == "0" else self.frames}.items():
@@ -109,12 +113,12 @@ class Request:
         import usbeam as ub
         from usbeam.io.image_file import load_image
 
-        given: dict[str, Any] = {**self.parameters, "dynamic_range": self.dynamic_range}
+        given: dict[str, Any] = {**self.parameters, "dynamic_range": self.dynamic_range, "device": self.device}
         if self.option is None:
             image = load_image(path)
             return Opened(lambda _, progress: ub.enhance(image, self.name, progress=progress, **given))
         recording = _recording(path, self.option)
-        network = _adapted(recording, self.name, self.place, frames) if self.adapted else self.name
+        network = _adapted(recording, self.name, self.place, frames, self.device) if self.adapted else self.name
         grid = _grid(recording, network, self.place, frames[0])
         return Opened(
             lambda frame, progress: ub.enhance_recording(
@@ -203,7 +207,9 @@ def _recording(source: Path, option: str) -> Acquisition:
         ) from error
 
 
-def _adapted(recording: Acquisition, name: str, place: Mapping[str, str | None], frames: Sequence[int]) -> Run:
+def _adapted(
+    recording: Acquisition, name: str, place: Mapping[str, str | None], frames: Sequence[int], device: str
+) -> Run:
     """A network after a brief training on looks of the recording: the one that is kept beside it, if there is one."""
     from usbeam.errors import ConfigError
     from usbeam.recordings import looks_grid
@@ -216,7 +222,7 @@ def _adapted(recording: Acquisition, name: str, place: Mapping[str, str | None],
     grid = _within(looks_grid(recording, name, frames[0]), place) if limited else None
     step = -(-len(frames) // MOST_ADAPTING_FRAMES)
     with progress_bar("adapting") as advance:
-        return adapt(recording, name, grid, frames=list(frames[::step]), progress=advance)
+        return adapt(recording, name, grid, frames=list(frames[::step]), device=device, progress=advance)
 
 
 def _grid(recording: Acquisition, network: str | Run, place: Mapping[str, str | None], frame: int) -> Grid:

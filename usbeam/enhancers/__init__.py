@@ -19,7 +19,7 @@ from usbeam.image import Image
 if TYPE_CHECKING:
     from usbeam.train.run import Run
 
-__all__ = ["METHODS", "Enhancer", "Parameter", "enhance", "find"]
+__all__ = ["METHODS", "Enhancer", "Parameter", "check_device", "enhance", "find"]
 
 METHODS: Mapping[str, Enhancer] = {
     each.name: each
@@ -74,6 +74,7 @@ def enhance(
     *,
     looks: Sequence[Image] = (),
     dynamic_range: float = 60.0,
+    device: str = "auto",
     progress: Callable[[float], None] | None = None,
     **parameters: Any,
 ) -> Image:
@@ -93,6 +94,8 @@ def enhance(
     dynamic_range
         Displayed range [dB] of an image that is not in dB, for a method for displayed images. A trained network sees
         the range that it was trained on, whatever is displayed.
+    device
+        ``cpu``, ``gpu`` or ``auto``: the GPU where the method can work on one and one can be used.
     progress
         Called with the fraction done, by methods that take their time.
     **parameters
@@ -109,7 +112,9 @@ def enhance(
     ConfigError
         For an unknown method or parameter, a value that is not allowed, an image that is smaller than the method needs,
         an image in dB where the linear envelope is needed, looks of another grid or for a method that takes none, and
-        no looks for one that needs them.
+        no looks for one that needs them, or a method that works on the CPU only where the GPU is asked for.
+    DeviceUnavailable
+        If the GPU is asked for and cannot be used; the reason is in it.
     MeasurementError
         If the image is empty, or has values that are negative or not finite.
     CheckpointError, FileAccessError
@@ -129,12 +134,13 @@ def enhance(
     if not (np.isfinite(dynamic_range) and dynamic_range > 0):
         raise ConfigError("not a positive number of dB", location="dynamic_range", found=dynamic_range)
     _check_looks(looks, image, chosen)
+    check_device(device, chosen)
     for each in (image, *looks):
         _check(each)
     known = chosen.network.dynamic_range_db if isinstance(chosen, trained.TrainedEnhancer) else 0.0
     given, *others = (_in_domain(each, chosen, max(dynamic_range, known)) for each in (image, *looks))
     level = given.dynamic_range_db or dynamic_range
-    task = Task(_values(given), given.grid, level, tuple(map(_values, others)), source=image)
+    task = Task(_values(given), given.grid, level, tuple(map(_values, others)), source=image, device=device)
     if progress is not None:
         task.progress = progress
     found = np.asarray(chosen.function(task, **resolved), np.float32)
@@ -145,6 +151,22 @@ def enhance(
     shown = image.dynamic_range_db or float(dynamic_range)
     level = np.maximum((np.clip(found, 0, 1) - 1) * np.float32(given.dynamic_range_db), np.float32(-shown))
     return dataclasses.replace(given, data=level, dynamic_range_db=shown, settings=settings)
+
+
+def check_device(device: str, method: Enhancer) -> None:
+    """Refuse what is no device, and a GPU for a method that has nothing that runs on one.
+
+    Raises
+    ------
+    ConfigError
+        In either case.
+    """
+    if device not in ("auto", "cpu", "gpu"):
+        raise ConfigError("unknown device", location="device", expected="auto, cpu or gpu", found=device)
+    if device == "gpu" and not method.on_gpu:
+        raise ConfigError(
+            f"{method.name} works on the CPU only", location="device", expected="auto or cpu", found="gpu"
+        )
 
 
 def _check_looks(looks: Sequence[Image], image: Image, method: Enhancer) -> None:

@@ -22,9 +22,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from usbeam import device as devices
 from usbeam.errors import ConfigError
 from usbeam.grid import Grid
 from usbeam.image import Image
+from usbeam.kernels.backend import Backend, backend
 from usbeam.units import parse_quantity
 
 Values = npt.NDArray[np.floating[Any]]
@@ -148,6 +150,8 @@ class Task:
         What is to be known about how it went; kept in the settings of the enhanced image.
     source
         The image as it was given, in a state that may tell more; for methods that want to know.
+    device
+        Where to work, as it was asked for: ``auto``, ``cpu`` or ``gpu``; for methods that can work on a GPU.
     """
 
     values: Values
@@ -157,11 +161,17 @@ class Task:
     progress: Callable[[float], None] = _no_progress
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
     source: Image | None = None
+    device: str = "auto"
 
     @property
     def spacing(self) -> tuple[float, float]:
         """``(z, x)`` [m] between pixels."""
         return self.grid.spacing
+
+    @property
+    def backend(self) -> Backend:
+        """Arrays and kernels of the device that `usbeam.device.resolve` makes of what was asked for."""
+        return backend(devices.resolve(self.device))
 
 
 @dataclass(frozen=True)
@@ -180,6 +190,8 @@ class Enhancer:
         What is to be known about rights in it.
     parameters
         By name.
+    on_gpu
+        Whether it can work on a GPU, too.
     function
         From a `Task` and parameters to values of the same shape.
     """
@@ -190,6 +202,7 @@ class Enhancer:
     reference: str
     licence: str
     parameters: Mapping[str, Parameter]
+    on_gpu: bool
     function: Callable[..., Values]
 
     def resolved(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,7 +224,7 @@ class Enhancer:
 
 
 def enhancer(
-    *, title: str, domain: Domain, reference: str, licence: str = ""
+    *, title: str, domain: Domain, reference: str, licence: str = "", on_gpu: bool = False
 ) -> Callable[[Callable[..., Values]], Enhancer]:
     """Make an `Enhancer` of a function; its name has hyphens where the function's has underscores."""
 
@@ -223,7 +236,7 @@ def enhancer(
             if found.kind is found.KEYWORD_ONLY
         }
         name = function.__name__.replace("_", "-")
-        return Enhancer(name, title, domain, reference, licence, parameters, function)
+        return Enhancer(name, title, domain, reference, licence, parameters, on_gpu, function)
 
     return made
 

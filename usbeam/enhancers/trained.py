@@ -66,6 +66,7 @@ class TrainedEnhancer(Enhancer):
     title="A trained network",
     domain="display",
     reference="Li, Lu and Monkam, Zero-Shot Learning for Real-Time Ultrasound Image Enhancement; own work for looks",
+    on_gpu=True,
 )
 def trained(
     task: Task,

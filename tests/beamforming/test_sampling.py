@@ -103,7 +103,7 @@ def test_the_predicted_error_is_the_measured_one(name: str, upsampling: int, ban
         peak = (64 + phase) / FS
         samples = pulse(np.arange(128) / FS - peak, width).real
         sampler = Sampler(recording(samples), interpolation)
-        signal = sampler.analytic(samples[None].astype(np.float32), np.array([0]), 1)[0]
+        signal = sampler.analytic(samples[None].astype(np.float32), np.array([0]))[0]
         wanted = pulse(fine - peak, width)
         wrong += np.sum(np.abs(read(sampler, signal, fine * sampler.rate) - wanted) ** 2)
         right += np.sum(np.abs(wanted) ** 2)
@@ -158,7 +158,7 @@ def test_interpolations_that_are_none(name: str, upsampling: int) -> None:
 
 
 def unfiltered(sampler: Sampler, samples: np.ndarray) -> np.ndarray:
-    return sampler.analytic(samples[None], np.array([0]), 1)[0]
+    return sampler.analytic(samples[None], np.array([0]))[0]
 
 
 def test_rf_becomes_analytic() -> None:
@@ -217,6 +217,6 @@ def test_each_trace_of_iq_takes_the_phase_of_its_own_transmit() -> None:
         start_time=starts,
     )
     sampler = Sampler(two, Interpolation("linear", 1))
-    signal = sampler.analytic(np.ones((3, 64), np.complex64), np.array([0, 1, 0]), 1)
+    signal = sampler.analytic(np.ones((3, 64), np.complex64), np.array([0, 1, 0]))
     np.testing.assert_allclose(signal[0], signal[2])
     np.testing.assert_allclose(signal[1], signal[0] * np.exp(2j * np.pi * CARRIER * starts[1]), atol=1e-5)

@@ -45,7 +45,6 @@ from usbeam.checks import Floats
 from usbeam.errors import ConfigError, GeometryError
 from usbeam.grid import Grid
 from usbeam.image import Image
-from usbeam.kernels.conventions import N_PHASES
 
 MAX_SINE, N_BINS = 0.35, 8
 TAPER = 0.15
@@ -270,11 +269,11 @@ class Angular:
         """Prepare the traces of a run of transmits and add them everywhere; the traces are gone when this returns."""
         from usbeam.kernels import angular_cpu
 
-        prepared = self._domain.prepare(frame, pairs, run)
+        prepared = self._domain.prepare(frame[None], pairs, run)
         for columns in self._domain.blocks:
             transmit, receive = self._legs(columns)
             angular_cpu.angular(
-                prepared.traces,
+                prepared.traces[0],
                 prepared.receive,
                 prepared.first,
                 prepared.transmit,
@@ -286,7 +285,7 @@ class Angular:
                 receive.weight,
                 transmit.bin,
                 receive.bin,
-                self._domain.sampler.table(N_PHASES),
+                self._domain.taps,
                 columns.start,
                 data,
             )

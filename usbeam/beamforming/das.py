@@ -26,7 +26,6 @@ from usbeam.beamforming.sampling import Interpolation
 from usbeam.beamforming.time_domain import Tables, TimeDomain
 from usbeam.beamforming.traces import Pairs, pair, same_timing
 from usbeam.grid import Grid
-from usbeam.kernels.conventions import N_PHASES
 
 
 class DelayAndSum:
@@ -145,11 +144,11 @@ class DelayAndSum:
         """Prepare the traces of a run of transmits and add them everywhere; the traces are gone when this returns."""
         from usbeam.kernels import das_cpu
 
-        prepared = self._domain.prepare(frame, pairs, run)
+        prepared = self._domain.prepare(frame[None], pairs, run)
         for columns in self._domain.blocks:
             transmit, receive = self.tables(columns)
             das_cpu.das(
-                prepared.traces,
+                prepared.traces[0],
                 prepared.receive,
                 prepared.first,
                 prepared.transmit,
@@ -160,7 +159,7 @@ class DelayAndSum:
                 transmit.window,
                 receive.window,
                 image,
-                self._domain.sampler.table(N_PHASES),
+                self._domain.taps,
                 columns.start,
                 images,
             )

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from usbeam.acquisition import Acquisition
 from usbeam.errors import ConfigError
+from usbeam.kernels.backend import CPU, Backend
 
 DEGREES = {"nearest": 0, "linear": 1, "cubic": 3}
 ERROR_DB = -40.0
@@ -123,6 +124,8 @@ class Sampler:
         Gives kind, rates and start times.
     interpolation
         How values will be read.
+    backend
+        Where the traces are.
 
     Attributes
     ----------
@@ -132,11 +135,11 @@ class Sampler:
         Of an analytic trace.
     """
 
-    def __init__(self, acquisition: Acquisition, interpolation: Interpolation) -> None:
+    def __init__(self, acquisition: Acquisition, interpolation: Interpolation, *, backend: Backend = CPU) -> None:
         from scipy.fft import next_fast_len
 
         factor = interpolation.upsampling
-        self.interpolation = interpolation
+        self.interpolation, self._backend = interpolation, backend
         self.rate = acquisition.sampling_frequency * factor
         self.n_samples = acquisition.n_samples * factor
         self._real = acquisition.kind == "rf"
@@ -147,18 +150,15 @@ class Sampler:
         self._moved = 0 if self._real or demodulated else round(acquisition.probe.center_frequency / step)
         self._carrier = demodulated or self._moved * step or acquisition.probe.center_frequency
         # Mixed data owe their phase to the time after the trigger, an analytic signal only to its own samples.
-        self._phase = np.exp(2j * np.pi * ((demodulated * np.asarray(acquisition.start_time)) % 1.0)).astype(
-            np.complex64
-        )
-        cycles = (self._carrier / self.rate * np.arange(self.n_samples)) % 1.0
-        self._remodulation = np.exp(2j * np.pi * cycles).astype(np.complex64)
+        self._phase = backend.asarray(_turns(demodulated * np.asarray(acquisition.start_time)))
+        self._remodulation = backend.asarray(_turns(self._carrier / self.rate * np.arange(self.n_samples)))
         # Only the bins of positive frequency make an analytic signal of RF data.
         self._bins = slice(1, (self._n_fft + 1) // 2) if self._real else slice(0, self._n_fft)
         baseband = np.fft.fftfreq(self._n_fft, 1 / acquisition.sampling_frequency)[self._bins]
         if self._real:
             baseband -= self._carrier
         gain = np.sinc(baseband / self.rate) ** -(interpolation.degree + 1)
-        self._filter = (gain * (2 if self._real else 1) * factor).astype(np.float32)
+        self._filter = backend.asarray((gain * (2 if self._real else 1) * factor).astype(np.float32))
 
     @property
     def table_offset(self) -> float:
@@ -174,41 +174,41 @@ class Sampler:
         phase = 2j * np.pi * (self._carrier / self.rate) * distance
         return (_bspline(distance, self.interpolation.degree) * np.exp(phase)).astype(np.complex64)
 
-    def analytic(
-        self, traces: npt.NDArray[Any], transmits: npt.NDArray[np.int64], workers: int
-    ) -> npt.NDArray[np.complex64]:
+    def analytic(self, traces: npt.NDArray[Any], transmits: npt.NDArray[np.int64]) -> npt.NDArray[np.complex64]:
         """Analytic, filtered and refined traces.
 
         Parameters
         ----------
-        traces : (n, n_samples) float32 or complex64
+        traces : (..., n, n_samples) float32 or complex64
             As recorded.
         transmits : (n,)
             Transmit of each trace: IQ data owe their phase to the absolute time, hence to its start time.
-        workers
-            Threads for the Fourier transforms.
 
         Returns
         -------
-        (n, n_samples * upsampling) complex64, not contiguous
+        (..., n, n_samples * upsampling) complex64, not contiguous
         """
-        import scipy.fft
-
-        fft = cast(Any, scipy.fft)  # its dispatch decorator hides the types
-        refined = np.zeros((len(traces), self._n_fft * self.interpolation.upsampling), np.complex64)
+        xp, fft, options = self._backend.xp, self._backend.fft, self._backend.fft_options
+        n_refined = self._n_fft * self.interpolation.upsampling
+        refined = xp.zeros((*traces.shape[:-1], n_refined), np.complex64)
         if self._real:
-            spectrum = fft.rfft(traces, self._n_fft, axis=-1, workers=workers)
-            np.multiply(spectrum[:, self._bins], self._filter, out=refined[:, self._bins])
+            spectrum = fft.rfft(traces, self._n_fft, axis=-1, **options)
+            xp.multiply(spectrum[..., self._bins], self._filter, out=refined[..., self._bins])
         else:
-            spectrum = np.roll(fft.fft(traces, self._n_fft, axis=-1, workers=workers), -self._moved, axis=-1)
+            spectrum = xp.roll(fft.fft(traces, self._n_fft, axis=-1, **options), -self._moved, axis=-1)
             half = (self._n_fft + 1) // 2
-            np.multiply(spectrum[:, :half], self._filter[:half], out=refined[:, :half])
-            np.multiply(spectrum[:, half:], self._filter[half:], out=refined[:, half - self._n_fft :])
-        signal = fft.ifft(refined, axis=-1, workers=workers, overwrite_x=True)[:, : self.n_samples]
+            xp.multiply(spectrum[..., :half], self._filter[:half], out=refined[..., :half])
+            xp.multiply(spectrum[..., half:], self._filter[half:], out=refined[..., half - self._n_fft :])
+        signal = fft.ifft(refined, axis=-1, overwrite_x=True, **options)[..., : self.n_samples]
         if not self._real:
             signal *= self._remodulation
             signal *= self._phase[transmits, None]
         return signal
+
+
+def _turns(cycles: npt.NDArray[np.floating]) -> npt.NDArray[np.complex64]:
+    """Unit phasors."""
+    return np.exp(2j * np.pi * (cycles % 1.0)).astype(np.complex64)
 
 
 def _bspline(x: npt.NDArray[np.float64], degree: int) -> npt.NDArray[np.float64]:

@@ -7,7 +7,8 @@ stays within its budget.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,15 @@ from usbeam.acquisition import ABSENT, Acquisition
 from usbeam.beamforming.apodization import Window
 from usbeam.beamforming.delays import receive_legs, transmit_legs
 from usbeam.beamforming.sampling import Interpolation, Sampler
-from usbeam.beamforming.traces import Pairs, source_table
+from usbeam.beamforming.traces import Indices, Pairs, source_table
 from usbeam.errors import GeometryError
 from usbeam.grid import Grid
-from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES
+from usbeam.kernels.backend import CPU, Backend
+from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES, N_PHASES
 
-_BATCH = 512
-"""Traces that are transformed together at most: few enough to stay near the cache, enough to share among threads."""
+_BATCH = {"cpu": 512, "gpu": 8192}
+"""Traces that are transformed together at most. On the CPU few enough to stay near the cache, enough to share among
+threads; on the GPU enough that starting the kernels costs little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class Run:
 
     Parameters
     ----------
-    traces : (n_pairs, n_samples) complex64
+    traces : (n_frames, n_pairs, n_samples) complex64
         Analytic.
     receive : (n_pairs,)
         Row of each pair in the receive leg's tables.
@@ -56,6 +59,17 @@ class Run:
     transmit: npt.NDArray[np.int32]
 
 
+class _Indices(NamedTuple):
+    """What a run of transmits reads from where, on the device."""
+
+    pairs: Pairs
+    owner: Indices
+    """Transmit of each pair."""
+    receive: npt.NDArray[np.int32]
+    first: Indices
+    transmit: npt.NDArray[np.int32]
+
+
 class TimeDomain:
     """Delays, traces and the division of memory of one recording and grid.
 
@@ -65,6 +79,8 @@ class TimeDomain:
         As `usbeam.beamforming.das.DelayAndSum` takes them.
     point_bytes
         Bytes that the tables of a transmit and of an element take per image point.
+    backend
+        Where tables and traces are.
 
     Attributes
     ----------
@@ -74,10 +90,14 @@ class TimeDomain:
         Elements that hear any of the transmits: the rows of the receive leg's tables.
     sampler
         How samples become traces.
+    taps : (N_PHASES, n_taps) complex64
+        How values between their samples are read.
     legs
         Transmit and receive wave fronts.
     blocks
         Image columns whose tables are made together.
+    most_pairs
+        Traces that are prepared together, over all frames.
 
     Raises
     ------
@@ -96,9 +116,11 @@ class TimeDomain:
         sound_speed: float,
         memory_budget: float,
         point_bytes: tuple[int, int],
+        backend: Backend = CPU,
     ) -> None:
-        self._grid, self._sound_speed = grid, sound_speed
-        self.sampler = Sampler(acquisition, interpolation)
+        self._grid, self._sound_speed, self._backend = grid, sound_speed, backend
+        self.sampler = Sampler(acquisition, interpolation, backend=backend)
+        self.taps: npt.NDArray[np.complex64] = backend.asarray(self.sampler.table(N_PHASES))
         self.stored = (source_table(acquisition) != ABSENT) & (receive_weights != 0)
         self.elements = np.flatnonzero(self.stored[transmits].any(axis=0))
         self.legs = (transmit_legs(acquisition, transmits, sound_speed), receive_legs(acquisition, self.elements))
@@ -107,6 +129,8 @@ class TimeDomain:
         self._receive_row = np.searchsorted(self.elements, np.arange(acquisition.probe.n_elements)).astype(np.int32)
         self._check_range(acquisition)
         self._divide(memory_budget, point_bytes)
+        # A driver calls with the same pairs for every frame.
+        self._indices: WeakKeyDictionary[Pairs, dict[tuple[int, int], _Indices]] = WeakKeyDictionary()
 
     def _check_range(self, acquisition: Acquisition) -> None:
         x, z = self._grid.x[[0, -1]], self._grid.z[[0, -1]]
@@ -132,33 +156,33 @@ class TimeDomain:
         per_column = sum(len(legs) * n_z * each for legs, each in zip(self.legs, point_bytes, strict=True))
         trace = self.sampler.n_samples * 8
         # A trace of the batch at work takes four times its signal: as recorded, as two spectra and as signal.
-        fits = n_x * per_column + 4 * _BATCH * trace <= work
+        most = _BATCH[self._backend.device]
+        fits = n_x * per_column + 4 * most * trace <= work
         columns = n_x if fits else int(np.clip(work / 4 // per_column, 1, n_x))
         self.blocks = [slice(start, min(start + columns, n_x)) for start in range(0, n_x, columns)]
         signals = max(0, int((work - columns * per_column) // trace))
         # However small the budget, one transmit and one column at a time always work.
-        self._batch = max(1, min(_BATCH, signals // 8))
+        self._batch = max(1, min(most, signals // 8))
         self.most_pairs = max(1, signals - 3 * self._batch)
 
     def table(self, leg: int, columns: slice, window: Window) -> Tables:
         """Delays of one leg (0 transmit, 1 receive) over a block of image columns, and its window."""
-        from usbeam.kernels import das_cpu
-
         legs, x = self.legs[leg], self._grid.x[columns]
         # The first tap's place is part of the sum of both legs: the transmit leg carries it.
         shift = 0.0 if leg else self.sampler.table_offset / self.sampler.rate
         ticks = 1 << FRACTION_BITS
         limit = MAX_SAMPLES * ticks
-        weights = np.empty((len(legs), len(x), len(self._grid.z)) if window.tapered else (0, 0, 0), np.float32)
-        delay, active = das_cpu.leg_tables(
-            legs.shape,
-            legs.first,
-            legs.position,
-            legs.time + shift,
-            legs.axis,
-            np.array([-limit, limit - 1]),
-            x,
-            self._grid.z,
+        xp, here = self._backend.xp, self._backend.asarray
+        weights = xp.empty((len(legs), len(x), len(self._grid.z)) if window.tapered else (0, 0, 0), np.float32)
+        delay, active = self._backend.das.leg_tables(
+            here(legs.shape),
+            here(legs.first),
+            here(legs.position),
+            here(legs.time + shift),
+            here(legs.axis),
+            here(np.array([-limit, limit - 1])),
+            here(x),
+            here(self._grid.z),
             self._sound_speed,
             self.sampler.rate * ticks,
             window.max_sine,
@@ -168,28 +192,38 @@ class TimeDomain:
         )
         return Tables(delay, active, weights if window.tapered else None)
 
-    def prepare(self, frame: npt.NDArray[Any], pairs: Pairs, run: slice) -> Run:
+    def prepare(self, frames: npt.NDArray[Any], pairs: Pairs, run: slice) -> Run:
         """Analytic traces of a run of transmits, made in batches.
 
         Parameters
         ----------
-        frame : (n_tx, n_rx, n_samples)
-            As recorded.
+        frames : (n_frames, n_tx, n_rx, n_samples)
+            As recorded, on the device.
         pairs, run
             Transmits ``run`` of these.
         """
-        from numba import get_num_threads
+        indices = self._indices_of(pairs, run)
+        n_pairs, n_frames = len(indices.owner), len(frames)
+        traces = self._backend.xp.empty((n_frames, n_pairs, self.sampler.n_samples), np.complex64)
+        batch = max(1, self._batch // n_frames)
+        for start in range(0, n_pairs, batch):
+            part = slice(start, min(start + batch, n_pairs))
+            recorded = indices.pairs.traces(frames, part, backend=self._backend)
+            traces[:, part] = self.sampler.analytic(recorded, indices.owner[part])
+        return Run(traces=traces, receive=indices.receive, first=indices.first, transmit=indices.transmit)
 
-        first = pairs.first[run.start : run.stop + 1]
-        owners = np.repeat(pairs.transmits[run], np.diff(first))
-        traces = np.empty((len(owners), self.sampler.n_samples), np.complex64)
-        for start in range(0, len(owners), self._batch):
-            stop = min(start + self._batch, len(owners))
-            recorded = pairs.traces(frame, slice(int(first[0]) + start, int(first[0]) + stop))
-            traces[start:stop] = self.sampler.analytic(recorded, owners[start:stop], get_num_threads())
-        return Run(
-            traces=traces,
-            receive=self._receive_row[pairs.element[first[0] : first[-1]]],
-            first=first - first[0],
-            transmit=self._transmit_row[pairs.transmits[run]],
-        )
+    def _indices_of(self, pairs: Pairs, run: slice) -> _Indices:
+        """Made when a run is first wanted, kept as long as its pairs are."""
+        known = self._indices.setdefault(pairs, {})
+        key = (run.start, run.stop)
+        if key not in known:
+            here = self._backend.asarray
+            part = pairs.of(run)
+            known[key] = _Indices(
+                pairs=part.on(self._backend),
+                owner=here(np.repeat(part.transmits, np.diff(part.first))),
+                receive=here(self._receive_row[part.element]),
+                first=here(part.first),
+                transmit=here(self._transmit_row[part.transmits]),
+            )
+        return known[key]

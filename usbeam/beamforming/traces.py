@@ -9,7 +9,7 @@ for any samples.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from usbeam.acquisition import ABSENT, Acquisition
 from usbeam.errors import GeometryError
+from usbeam.kernels.backend import CPU, Backend
 
 Indices = npt.NDArray[np.int64]
 
@@ -57,21 +58,34 @@ class Pairs:
                 yield slice(start, stop)
                 start = stop
 
-    def traces(self, frame: npt.NDArray[Any], pairs: slice) -> npt.NDArray[Any]:
-        """Weighted traces ``(n, n_samples)`` of some pairs, float32 or complex64.
+    def of(self, run: slice) -> Pairs:
+        """The pairs of a run of transmits."""
+        first = self.first[run.start : run.stop + 1]
+        here = slice(first[0], first[-1])
+        return Pairs(self.transmits[run], first - first[0], self.element[here], self.source[here], self.weight[here])
+
+    def on(self, backend: Backend) -> Pairs:
+        """The same pairs, with what is read for every frame (sources and weights) on a device."""
+        return replace(self, source=backend.asarray(self.source), weight=backend.asarray(self.weight))
+
+    def traces(self, frames: npt.NDArray[Any], pairs: slice, *, backend: Backend = CPU) -> npt.NDArray[Any]:
+        """Weighted traces ``(..., n, n_samples)`` of some pairs, float32 or complex64.
 
         Parameters
         ----------
-        frame : (n_tx, n_rx, n_samples)
+        frames : (..., n_tx, n_rx, n_samples)
             As recorded.
         pairs
             Which pairs.
+        backend
+            Where the frames are, and the pairs' sources and weights.
         """
-        from usbeam.kernels.das_cpu import weighted_sums
-
         source = self.source[pairs]
-        traces = np.empty((len(source), frame.shape[-1]), np.complex64 if np.iscomplexobj(frame) else np.float32)
-        weighted_sums(frame.reshape(-1, frame.shape[-1]), source, self.weight[pairs], traces)
+        *several, n_tx, n_rx, n_samples = frames.shape
+        kind = np.complex64 if frames.dtype.kind == "c" else np.float32
+        traces = backend.xp.empty((*several, len(source), n_samples), kind)
+        rows = frames.reshape(*several, n_tx * n_rx, n_samples)
+        backend.das.weighted_sums(rows, source, self.weight[pairs], traces)
         return traces
 
 

@@ -111,28 +111,33 @@ def leg_tables(shape, first, position, time, axis, edges, x, z, sound_speed, uni
 
 # Not parallel: Numba's waiting threads would take the processors from the Fourier transforms that come next.
 @njit(**NUMBA_OPTIONS)
+def _weighted_sums(rows, source, weight, out):
+    for frame in range(rows.shape[0]):
+        for i in range(source.shape[0]):
+            first, second = source[i]
+            if second < 0:
+                for k in range(rows.shape[2]):
+                    out[frame, i, k] = weight[i, 0] * rows[frame, first, k]
+            else:
+                for k in range(rows.shape[2]):
+                    out[frame, i, k] = weight[i, 0] * rows[frame, first, k] + weight[i, 1] * rows[frame, second, k]
+
+
 def weighted_sums(rows, source, weight, out):
     """Add one or two weighted rows: ``out[i] = weight[i, 0] rows[source[i, 0]] + weight[i, 1] rows[source[i, 1]]``.
 
     Parameters
     ----------
-    rows : (n_rows, n_samples) float32, int16 or complex64
-        Traces as recorded.
+    rows : (..., n_rows, n_samples) float32, int16 or complex64
+        Traces as recorded, of one frame or several.
     source : (n, 2) int64
         Rows to add; a second one below 0 is none.
     weight : (n, 2) float32
         Their weights.
-    out : (n, n_samples) float32 or complex64
+    out : (..., n, n_samples) float32 or complex64
         Filled.
     """
-    for i in range(source.shape[0]):
-        first, second = source[i]
-        if second < 0:
-            for k in range(rows.shape[1]):
-                out[i, k] = weight[i, 0] * rows[first, k]
-        else:
-            for k in range(rows.shape[1]):
-                out[i, k] = weight[i, 0] * rows[first, k] + weight[i, 1] * rows[second, k]
+    _weighted_sums(rows.reshape(-1, *rows.shape[-2:]), source, weight, out.reshape(-1, *out.shape[-2:]))
 
 
 @njit(**NUMBA_OPTIONS)

@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import types
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,56 @@ FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-w", "-x", 
 _KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(")
 
 
+class OutOfMemoryError(MemoryError):
+    """As `cupy.cuda.memory.OutOfMemoryError`."""
+
+    def __init__(self, size: int, total: int, limit: int = 0) -> None:
+        super().__init__(f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes).")
+
+
+class Memory:
+    """How much the arrays of the pretended device take; what would be more than `total` bytes is refused."""
+
+    def __init__(self) -> None:
+        self.total = 8 << 30
+        self.used = 0
+        self._known: set[int] = set()
+
+    def hold(self, array: np.ndarray) -> None:
+        """Count an array until nobody holds it."""
+        if id(array) in self._known:
+            return
+        if self.used + array.nbytes > self.total:
+            raise OutOfMemoryError(array.nbytes, self.used)
+        self._known.add(id(array))
+        self.used += array.nbytes
+        weakref.finalize(array, self._let_go, id(array), array.nbytes)
+
+    def _let_go(self, name: int, size: int) -> None:
+        self._known.discard(name)
+        self.used -= size
+
+    def info(self) -> tuple[int, int]:
+        """Free and total bytes."""
+        return self.total - self.used, self.total
+
+
+MEMORY = Memory()
+
+
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
     """An array of the pretended device; `array` is what it wraps."""
 
     def __init__(self, array: np.ndarray) -> None:
+        if array.base is None:
+            MEMORY.hold(array)
         self.array = array
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (2, 0)  # CUDA, the first GPU
+
+    def __dlpack__(self, *, stream: Any = None, **options: Any) -> Any:
+        return self.array.__dlpack__(**options)
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
@@ -206,10 +252,6 @@ class _Module(types.ModuleType):
 _REAL = importlib.import_module("cupy") if importlib.util.find_spec("cupy") else None
 
 
-class OutOfMemoryError(MemoryError):
-    """As `cupy.cuda.memory.OutOfMemoryError`."""
-
-
 class Stream:
     """Work happens when it is asked for: a stream has nothing to wait for."""
 
@@ -258,6 +300,24 @@ def _asarray(array: Any, dtype: Any = None, **_: Any) -> ndarray:
     return ndarray(np.array(array, dtype))  # a copy: what the host does to its own array changes nothing
 
 
+class _Exported:
+    """The same bytes, said to lie on the host, so that NumPy takes them."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self._array.__dlpack__(stream=None)
+
+
+def _from_dlpack(array: Any, *, device: Any = None, copy: bool | None = None) -> ndarray:
+    assert array.__dlpack_device__()[0] == 2, "not an array of a GPU"
+    return ndarray(np.from_dlpack(_Exported(array)))
+
+
 def _pinned(size: int) -> Any:
     return memoryview(bytearray(size))
 
@@ -272,6 +332,7 @@ def modules() -> dict[str, types.ModuleType]:
         __version__="0 (on the host)",
         ndarray=ndarray,
         asarray=_asarray,
+        from_dlpack=_from_dlpack,
         array=lambda array, dtype=None, **_: ndarray(np.array(_bare(array), dtype)),
         asnumpy=lambda array: array.get() if isinstance(array, ndarray) else np.asarray(array),
         ascontiguousarray=lambda array: ndarray(np.ascontiguousarray(_asarray(array).array)),
@@ -279,8 +340,11 @@ def modules() -> dict[str, types.ModuleType]:
         RawModule=RawModule,
         RawKernel=RawKernel,
         cuda=cuda,
+        fft=types.SimpleNamespace(
+            config=types.SimpleNamespace(get_plan_cache=lambda: types.SimpleNamespace(clear=lambda: None))
+        ),
         get_default_memory_pool=lambda: types.SimpleNamespace(
-            free_all_blocks=lambda: None, used_bytes=lambda: 0, total_bytes=lambda: 0
+            free_all_blocks=lambda: None, used_bytes=lambda: MEMORY.used, total_bytes=lambda: MEMORY.used
         ),
         get_default_pinned_memory_pool=lambda: types.SimpleNamespace(free_all_blocks=lambda: None),
         empty=_created("empty"),
@@ -297,12 +361,12 @@ def modules() -> dict[str, types.ModuleType]:
         runtimeGetVersion=lambda: 12090,
         driverGetVersion=lambda: 12090,
         deviceSynchronize=lambda: None,
-        memGetInfo=lambda: (8 << 30, 8 << 30),
+        memGetInfo=MEMORY.info,
         getDeviceProperties=lambda index: {
             "name": b"the host",
             "major": 9,
             "minor": 0,
-            "totalGlobalMem": 8 << 30,
+            "totalGlobalMem": MEMORY.total,
             "multiProcessorCount": 1,
             "sharedMemPerBlockOptin": 232448,
         },
@@ -313,6 +377,7 @@ def modules() -> dict[str, types.ModuleType]:
         runtime=runtime,
         memory=memory,
         driver=driver,
+        nvrtc=types.SimpleNamespace(getVersion=lambda: (12, 9)),
         Stream=Stream,
         Event=Event,
         get_elapsed_time=lambda start, end: 1e3 * (end.time - start.time),
@@ -320,7 +385,7 @@ def modules() -> dict[str, types.ModuleType]:
         alloc_pinned_memory=_pinned,
         is_available=lambda: True,
         Device=lambda index=0: types.SimpleNamespace(
-            id=index, synchronize=lambda: None, mem_info=(8 << 30, 8 << 30), compute_capability="90"
+            id=index, synchronize=lambda: None, mem_info=MEMORY.info(), compute_capability="90"
         ),
     )
     names = ("fft", "ifft", "rfft", "irfft", "fft2", "ifft2", "next_fast_len")
@@ -359,9 +424,11 @@ def install(patch: pytest.MonkeyPatch) -> Any:
 
 
 def forget() -> None:
-    """Drop kernels and backends of the CuPy that was there before."""
+    """Drop kernels and backends of the CuPy that was there before, and what was found out about its GPU."""
+    from usbeam import device
     from usbeam.kernels import cuda
     from usbeam.kernels.backend import backend
 
     cuda.kernel.cache_clear()
     backend.cache_clear()
+    device.forget()

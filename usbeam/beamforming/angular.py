@@ -45,6 +45,7 @@ from usbeam.checks import Floats
 from usbeam.errors import ConfigError, GeometryError
 from usbeam.grid import Grid
 from usbeam.image import Image
+from usbeam.kernels.backend import backend
 
 MAX_SINE, N_BINS = 0.35, 8
 TAPER = 0.15
@@ -212,6 +213,7 @@ class Angular:
         self.acquisition = acquisition
         self.grid = default_grid(acquisition) if grid is None else grid
         self.device = devices.resolve(device)
+        self._backend = backend(self.device)
         refuse_huge(self.grid, n_components)
         read = choose(acquisition, interpolation, upsampling)
         self._max_sine, self._n_bins = max_sine, n_bins
@@ -256,20 +258,20 @@ class Angular:
         BadField
             As `Plan` does.
         """
-        data = imaged(self.acquisition, samples, self._components)
+        (data,) = imaged(self.acquisition, np.asarray(samples)[None], self._components, self._backend)
         return AngularImages(data, self._position, self.grid, self.settings, source(self.acquisition))
 
-    def _components(self, frame: npt.NDArray[Any]) -> npt.NDArray[np.complex64]:
-        data = np.zeros((len(self._position), *self.grid.shape), np.complex64)
+    def _components(self, frames: Any) -> Any:
+        data = np.zeros((len(frames), len(self._position), *self.grid.shape), np.complex64)
         for run in self._pairs.chunks(self._domain.most_pairs):
-            self._add_run(frame, self._pairs, run, data)
+            self._add_run(frames, self._pairs, run, data)
         return data
 
-    def _add_run(self, frame: npt.NDArray[Any], pairs: Pairs, run: slice, data: npt.NDArray[np.complex64]) -> None:
+    def _add_run(self, frames: Any, pairs: Pairs, run: slice, data: Any) -> None:
         """Prepare the traces of a run of transmits and add them everywhere; the traces are gone when this returns."""
         from usbeam.kernels import angular_cpu
 
-        prepared = self._domain.prepare(frame[None], pairs, run)
+        prepared = self._domain.prepare(frames, pairs, run)
         for columns in self._domain.blocks:
             transmit, receive = self._legs(columns)
             angular_cpu.angular(
@@ -287,7 +289,7 @@ class Angular:
                 receive.bin,
                 self._domain.taps,
                 columns.start,
-                data,
+                data[0],
             )
             del transmit, receive  # before the next block's tables are made
 

@@ -36,6 +36,7 @@ from usbeam.beamforming import subsets
 from usbeam.errors import ConfigError
 from usbeam.grid import Grid
 from usbeam.image import Image
+from usbeam.kernels.backend import Backend
 
 Weights = npt.NDArray[np.float32]
 Complex = npt.NDArray[np.complex64]
@@ -51,8 +52,13 @@ _BATCH_BYTES = 32e6
 class Beamformer(Protocol):
     """What every method offers: geometry once, then frames with any weights of its transmits."""
 
-    def __call__(self, frame: npt.NDArray[Any], subsets: Weights, /) -> Complex:
-        """Images ``(n_subsets, n_z, n_x)`` of a frame ``(n_tx, n_rx, n_samples)``, contiguous."""
+    backend: Backend
+
+    def __call__(self, frames: Any, subsets: Weights, /) -> Any:
+        """Images ``(n_frames, n_subsets, n_z, n_x)`` of frames ``(n_frames, n_tx, n_rx, n_samples)``, contiguous.
+
+        Both are arrays of the backend.
+        """
         ...
 
     def cost(self, subsets: Weights, /) -> float:
@@ -86,17 +92,17 @@ class Compounding:
         n_images, n_parts = self.mix.shape
         return beamformer.cost(self.parts) + n_points * n_parts * (PART_COST + PRODUCT_COST * n_images)
 
-    def images(
-        self, beamformer: Beamformer, frame: npt.NDArray[Any], grid: Grid, memory_budget: float
-    ) -> npt.NDArray[np.complex64]:
-        """Images ``(n_images, n_z, n_x)`` of one frame; as many parts at a time as fit the budget [bytes]."""
+    def images(self, beamformer: Beamformer, frames: Any, grid: Grid, memory_budget: float) -> Any:
+        """Images ``(n_frames, n_images, n_z, n_x)`` of frames; as many parts at a time as fit the budget [bytes]."""
         if self.mix is None:
-            return beamformer(frame, self.parts)
-        images = np.zeros((len(self.mix), *grid.shape), np.complex64)
-        most = max(1, int(memory_budget // (8 * grid.size)))
+            return beamformer(frames, self.parts)
+        backend = beamformer.backend
+        images = backend.xp.zeros((len(frames), len(self.mix), *grid.shape), np.complex64)
+        most = max(1, int(memory_budget // (8 * grid.size * len(frames))))
         for start in range(0, len(self.parts), most):
             chunk = slice(start, start + most)
-            add_weighted(self.mix[:, chunk], beamformer(frame, self.parts[chunk]), images)
+            weights = np.ascontiguousarray(self.mix[:, chunk])
+            add_weighted(backend.asarray(weights), beamformer(frames, self.parts[chunk]), images)
         return images
 
 
@@ -143,23 +149,22 @@ def cheapest(beamformer: Beamformer, weights: Weights, n_points: int) -> Compoun
     return min(ways, key=lambda way: way.cost(beamformer, n_points))
 
 
-def add_weighted(weights: Weights, parts: Complex, images: Complex) -> None:
-    """``images += weights @ parts``, real weights times complex images.
+def add_weighted(weights: Any, parts: Any, images: Any) -> None:
+    """``images += weights @ parts``, real weights times complex images; all three are arrays of one device.
 
     Parameters
     ----------
     weights : (n_images, n_parts)
         Real, so that real and imaginary parts are two columns of one float32 product: half the work of a complex one.
-    parts : (n_parts, n_z, n_x)
+    parts : (..., n_parts, n_z, n_x)
         Contiguous.
-    images : (n_images, n_z, n_x)
+    images : (..., n_images, n_z, n_x)
         Contiguous; added to.
     """
-    flat = parts.reshape(len(parts), -1).view(np.float32)
-    total = images.reshape(len(images), -1).view(np.float32)
-    most = _batch(images[0].nbytes)
-    for start in range(0, len(total), most):
-        total[start : start + most] += weights[start : start + most] @ flat
+    flat, total = (each.reshape(*each.shape[:-2], -1).view(np.float32) for each in (parts, images))
+    most = _batch(4 * total.shape[-1])
+    for start in range(0, len(weights), most):
+        total[..., start : start + most, :] += weights[start : start + most] @ flat
 
 
 def _batch(image_bytes: int) -> int:

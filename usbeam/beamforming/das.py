@@ -26,6 +26,7 @@ from usbeam.beamforming.sampling import Interpolation
 from usbeam.beamforming.time_domain import Tables, TimeDomain
 from usbeam.beamforming.traces import Pairs, pair, same_timing
 from usbeam.grid import Grid
+from usbeam.kernels.backend import CPU, Backend
 
 
 class DelayAndSum:
@@ -66,7 +67,9 @@ class DelayAndSum:
         fold: bool,
         sound_speed: float,
         memory_budget: float,
+        backend: Backend = CPU,
     ) -> None:
+        self.backend = backend
         self._acquisition, self._grid = acquisition, grid
         self._windows = (transmit_window, receive_window)
         self._receive_weights = receive_weights
@@ -78,6 +81,7 @@ class DelayAndSum:
             interpolation=interpolation,
             sound_speed=sound_speed,
             memory_budget=memory_budget,
+            backend=backend,
             point_bytes=(8 if transmit_window.tapered else 4, 8 if receive_window.tapered else 4),
         )
         self._fold = fold and transmit_window == receive_window and same_timing(acquisition)
@@ -114,41 +118,39 @@ class DelayAndSum:
         folded = np.sum((active @ self._reciprocal) * active) / 2
         return float(self._grid.size * (np.sum(active @ self._n_stored) - folded))
 
-    def __call__(self, frame: npt.NDArray[Any], subsets: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
-        """Images ``(n_subsets, n_z, n_x)`` of one frame ``(n_tx, n_rx, n_samples)``.
+    def __call__(self, frames: Any, subsets: npt.NDArray[np.float32]) -> Any:
+        """Images ``(n_frames, n_subsets, n_z, n_x)`` of frames ``(n_frames, n_tx, n_rx, n_samples)``.
 
         Parameters
         ----------
-        frame
-            As recorded.
+        frames
+            As recorded; an array of the backend.
         subsets : (n_subsets, n_tx)
             Transmit weights, one row per image.
         """
-        images = np.zeros((len(subsets), *self._grid.shape), np.complex64)
+        images = self.backend.xp.zeros((len(frames), len(subsets), *self._grid.shape), np.complex64)
         # Each image has its own pairs, because the fold adds reciprocal traces with their subset's weights.
         each = [pair(self._acquisition, row, np.flatnonzero(row), self._fold, self._receive_weights) for row in subsets]
         image = np.repeat(np.arange(len(each)), [len(pairs.transmits) for pairs in each])
         pairs = _joined(each)
         for run in pairs.chunks(self._domain.most_pairs):
-            self._add_run(frame, pairs, run, image[run], images)
+            self._add_run(frames, pairs, run, image[run], images)
         return images
 
     def _add_run(
         self,
-        frame: npt.NDArray[Any],
+        frames: Any,
         pairs: Pairs,
         run: slice,
         image: npt.NDArray[np.int64],
-        images: npt.NDArray[np.complex64],
+        images: Any,
     ) -> None:
         """Prepare the traces of a run of transmits and add them everywhere; the traces are gone when this returns."""
-        from usbeam.kernels import das_cpu
-
-        prepared = self._domain.prepare(frame[None], pairs, run)
+        prepared = self._domain.prepare(frames, pairs, run)
         for columns in self._domain.blocks:
             transmit, receive = self.tables(columns)
-            das_cpu.das(
-                prepared.traces[0],
+            self.backend.das.das(
+                prepared.traces,
                 prepared.receive,
                 prepared.first,
                 prepared.transmit,

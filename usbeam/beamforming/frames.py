@@ -9,32 +9,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from usbeam.acquisition import Acquisition
-from usbeam.beamforming.requests import checked_frame, refuse_nonfinite
+from usbeam.beamforming.requests import checked_frames, refuse_nonfinite
+from usbeam.kernels.backend import Backend
 
 _log = logging.getLogger("usbeam")
 
 
-def imaged(
-    acquisition: Acquisition,
-    samples: npt.ArrayLike,
-    beamform: Callable[[npt.NDArray[Any]], npt.NDArray[np.complex64]],
-) -> npt.NDArray[np.complex64]:
-    """What a beamformer makes of a frame ``(n_tx, n_rx, n_samples)``, in the units of the samples.
+def imaged(acquisition: Acquisition, samples: Any, beamform: Callable[[Any], Any], backend: Backend) -> Any:
+    """What a beamformer makes of frames, in the units of the samples, on the backend's device.
+
+    Parameters
+    ----------
+    acquisition
+        The recording.
+    samples : (n_frames, n_tx, n_rx, n_samples)
+        As recorded; what lies on the device already is not copied.
+    beamform
+        Makes arrays, the first axis that of the frames.
+    backend
+        Whose arrays `beamform` takes and gives.
 
     Raises
     ------
     BadField
-        If it is no frame of this recording, or not finite.
+        If they are no frames of this recording, or not finite.
     """
-    frame = checked_frame(acquisition, samples)
+    data = unverified(acquisition, samples, beamform, backend)
+    if not bool(backend.xp.isfinite(data).all()):
+        refuse_nonfinite(backend.numpy(backend.asarray(samples)))
+    return data
+
+
+def unverified(acquisition: Acquisition, samples: Any, beamform: Callable[[Any], Any], backend: Backend) -> Any:
+    """As `imaged`, but what is not finite is left for the caller to find: a GPU goes on without being waited for."""
+    frames = checked_frames(acquisition, samples, backend)
     _say_once_that_kernels_compile()
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is reported below, with its place
-        data = beamform(frame)
-    if not np.all(np.isfinite(data)):
-        refuse_nonfinite(frame)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is reported later, with its place
+        data = beamform(frames)
     if acquisition.scale != 1:
         data *= np.float32(acquisition.scale)
     return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -13,10 +14,17 @@ from usbeam import device as devices
 from usbeam.acquisition import Acquisition
 from usbeam.beamforming import subsets
 from usbeam.beamforming.apodization import acceptance
-from usbeam.beamforming.compounding import PARTS_SHARE, Compounding, TransmitImages, cheapest, labelled
+from usbeam.beamforming.compounding import (
+    PARTS_SHARE,
+    Beamformer,
+    Compounding,
+    TransmitImages,
+    cheapest,
+    labelled,
+)
 from usbeam.beamforming.das import DelayAndSum
 from usbeam.beamforming.fourier import Fourier
-from usbeam.beamforming.frames import imaged, source
+from usbeam.beamforming.frames import imaged, source, unverified
 from usbeam.beamforming.requests import (
     Acceptance,
     acceptances,
@@ -25,18 +33,24 @@ from usbeam.beamforming.requests import (
     checked_speed,
     default_grid,
     refuse_huge,
+    refuse_nonfinite,
     refuse_undersampled,
     refuse_window_without_axis,
     warn_beyond_record,
 )
 from usbeam.beamforming.sampling import choose
+from usbeam.beamforming.spectra import pass_band
+from usbeam.beamforming.streaming import streamed
 from usbeam.errors import ConfigError
 from usbeam.grid import Grid
 from usbeam.image import Image
+from usbeam.kernels.backend import DEFAULT_BUDGET as DEFAULT_BUDGET
+from usbeam.kernels.backend import backend
+from usbeam.kernels.memory import retry_smaller
 
 METHODS = ("das", "fourier")
-DEFAULT_BUDGET = 1e9
-"""Bytes for the work on one frame; more gained no speed on the machines measured."""
+FRAMES_AT_ONCE = 32
+"""At most, on a GPU: one for each lane of a warp."""
 _log = logging.getLogger("usbeam")
 
 
@@ -80,7 +94,8 @@ class Plan:
         ``auto``, ``cpu`` or ``gpu``.
     memory_budget
         Bytes for the work beside a frame and its images: tables, prepared traces, images of parts. The result does not
-        depend on it; where it is too small, the work is done in the smallest pieces.
+        depend on it; where it is too small, the work is done in the smallest pieces. Not given: 1 GB on the CPU, half
+        of the free memory on the GPU.
 
     Raises
     ------
@@ -120,15 +135,16 @@ class Plan:
         fold: bool = True,
         sound_speed: float | None = None,
         device: str = "auto",
-        memory_budget: float = DEFAULT_BUDGET,
+        memory_budget: float | None = None,
     ) -> None:
         if method not in METHODS:
             raise ConfigError("unknown method", location="method", expected=", ".join(METHODS), found=method)
         speed = checked_speed(sound_speed, acquisition)
-        memory_budget = checked_budget(memory_budget)
         self.acquisition = acquisition
         self.grid = default_grid(acquisition) if grid is None else grid
         self.device = devices.resolve(device)
+        self.backend = backend(self.device)
+        self._budget = self.backend.memory_budget() if memory_budget is None else checked_budget(memory_budget)
         self.weights = subsets.matrix(transmits, acquisition)
         receivers = checked_receive_weights(receive_weights, acquisition)
         refuse_undersampled(acquisition)
@@ -136,7 +152,6 @@ class Plan:
         *defaults, taper = acceptances(acquisition, method)
         transmit = Acceptance.given(transmit_f_number, transmit_window, defaults[0], taper)
         receive = Acceptance.given(f_number, window, defaults[1], taper)
-        self._parts_budget = memory_budget * PARTS_SHARE
         self._used = np.flatnonzero(np.any(self.weights, axis=0))
         shared: dict[str, Any] = {
             "transmit_window": acceptance(*transmit),
@@ -144,20 +159,23 @@ class Plan:
             "receive_weights": receivers,
             "sound_speed": speed,
             "fold": fold,
-            "memory_budget": memory_budget - self._parts_budget,
+            "backend": self.backend,
         }
         refuse_window_without_axis(acquisition, shared["transmit_window"])
         chosen: dict[str, Any]
         if method == "das":
             _refuse_options(method, weighting=weighting, band=band)
             read = choose(acquisition, interpolation, upsampling)
-            self._beamformer = DelayAndSum(acquisition, self.grid, self._used, interpolation=read, **shared)
+            self._make = functools.partial(
+                DelayAndSum, acquisition, self.grid, self._used, interpolation=read, **shared
+            )
             chosen = {"interpolation": read.name, "upsampling": read.upsampling}
         else:
             _refuse_options(method, interpolation=interpolation, upsampling=upsampling)
             weighting = weighting or "das"
-            self._beamformer = Fourier(acquisition, self.grid, weighting=weighting, band=band, **shared)
-            chosen = {"weighting": weighting, "band": list(self._beamformer.band)}
+            self._make = functools.partial(Fourier, acquisition, self.grid, weighting=weighting, band=band, **shared)
+            chosen = {"weighting": weighting, "band": list(pass_band(acquisition, band))}
+        self._beamformer: Beamformer = self._make(memory_budget=self._budget * (1 - PARTS_SHARE))
         self._compounding = cheapest(self._beamformer, self.weights, self.grid.size)
         warn_beyond_record(acquisition, self.grid, speed)
         if acquisition.is_half_matrix:
@@ -200,10 +218,34 @@ class Plan:
         ------
         BadField
             If the samples have another shape or type than the recording, or are not finite.
+        DeviceOutOfMemory
+            If the GPU's memory does not hold the work, even in smaller pieces.
         """
-        images = self._data(samples, self._compounding)
-        facts = (self.grid, self.settings, source(self.acquisition))
-        return [labelled(data, weights, *facts) for data, weights in zip(images, self.weights, strict=True)]
+        (images,) = self._verified(samples, self._compounding)
+        return self._labelled(images)
+
+    def arrays(self, samples: Any) -> Any:
+        """Image frames where they are: on a GPU, nothing is copied to or from the host.
+
+        Parameters
+        ----------
+        samples : (n_frames, n_tx, n_rx, n_samples)
+            As the plan's images take them, with an axis for frames: an array of CuPy, a tensor of PyTorch on the GPU
+            (or whatever else has DLPack), or an array of the host, which is uploaded.
+
+        Returns
+        -------
+        (n_frames, n_images, n_z, n_x) complex64
+            An array of CuPy, which ``torch.from_dlpack`` takes without a copy; with device ``cpu`` one of NumPy.
+
+        What is not finite in the samples is not looked for, as that would wait for the GPU; it shows in the images.
+
+        Raises
+        ------
+        BadField, DeviceOutOfMemory
+            For samples of another shape or type than the recording's; as said above.
+        """
+        return unverified(self.acquisition, samples, lambda frames: self._work(frames, self._compounding), self.backend)
 
     def transmit_images(self, samples: npt.ArrayLike) -> TransmitImages:
         """Image one frame with each transmit that the plan uses, for any number of subsets to be made of.
@@ -225,8 +267,9 @@ class Plan:
         """
         refuse_huge(self.grid, len(self._used))
         each = Compounding(np.eye(self.acquisition.n_tx, dtype=np.float32)[self._used])
+        (data,) = self._verified(samples, each)
         return TransmitImages(
-            data=self._data(samples, each),
+            data=data,
             transmits=self._used,
             n_tx=self.acquisition.n_tx,
             grid=self.grid,
@@ -242,16 +285,42 @@ class Plan:
         indices
             Which frames; all if not given.
         """
-        for index in range(self.acquisition.n_frames) if indices is None else indices:
-            yield self(self.acquisition.frame(index))
+        chosen = range(self.acquisition.n_frames) if indices is None else list(indices)
+        read = (self.acquisition.frame(index) for index in chosen)
+        images = streamed(read, self._frames_at_once(), self.arrays, self.backend)
+        for index, data in zip(chosen, images, strict=True):
+            if not np.all(np.isfinite(data)):
+                refuse_nonfinite(self.acquisition.frame(index)[None])
+            yield self._labelled(data)
 
-    def _data(self, samples: npt.ArrayLike, compounding: Compounding) -> npt.NDArray[np.complex64]:
-        """Check a frame and image it."""
-        return imaged(
-            self.acquisition,
-            samples,
-            lambda frame: compounding.images(self._beamformer, frame, self.grid, self._parts_budget),
-        )
+    def _verified(self, samples: Any, compounding: Compounding) -> npt.NDArray[np.complex64]:
+        """Images ``(1, n_images, n_z, n_x)`` of a frame, in host memory."""
+        frames = self.backend.asarray(samples)[None]
+        images = imaged(self.acquisition, frames, lambda each: self._work(each, compounding), self.backend)
+        return self.backend.numpy(images)
+
+    def _work(self, frames: Any, compounding: Compounding) -> Any:
+        """Image frames; in smaller pieces where the device's memory is too small."""
+
+        def work(budget: float) -> Any:
+            if budget != self._budget:
+                self._beamformer, self._budget = self._make(memory_budget=budget * (1 - PARTS_SHARE)), budget
+            return compounding.images(self._beamformer, frames, self.grid, budget * PARTS_SHARE)
+
+        return retry_smaller(work, self._budget)
+
+    def _labelled(self, images: npt.NDArray[np.complex64]) -> list[Image]:
+        """The images of one frame, with what they were made of."""
+        facts = (self.grid, self.settings, source(self.acquisition))
+        return [labelled(data, weights, *facts) for data, weights in zip(images, self.weights, strict=True)]
+
+    def _frames_at_once(self) -> int:
+        """Frames of which the GPU makes images together: they share delays and launches."""
+        if self.device == "cpu":
+            return 1
+        # A trace is held as recorded, as spectrum and as signal.
+        frame = 24 * np.prod(self.acquisition.samples.shape[1:])
+        return int(np.clip(self._budget / 2 // frame, 1, FRAMES_AT_ONCE))
 
     def _way(self, compounding: Compounding) -> dict[str, bool]:
         """What a user may want to know of how subsets are imaged."""

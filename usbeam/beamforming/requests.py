@@ -13,6 +13,7 @@ from usbeam.beamforming.apodization import Window
 from usbeam.checks import Floats
 from usbeam.errors import BadField, ConfigError, GeometryError, TooLarge
 from usbeam.grid import Grid
+from usbeam.kernels.backend import Backend
 
 _WIDE_SINE, _TAPER = 0.9, "tukey:0.3"
 
@@ -190,36 +191,50 @@ def warn_beyond_record(acquisition: Acquisition, grid: Grid, sound_speed: float)
         )
 
 
-def checked_frame(acquisition: Acquisition, samples: npt.ArrayLike) -> npt.NDArray[Any]:
-    """A frame as the beamformers take it: contiguous, float32, int16 or complex64, without the recording's offset.
+def checked_frames(acquisition: Acquisition, samples: Any, backend: Backend) -> Any:
+    """Frames as the beamformers take them: contiguous, float32, int16 or complex64, without the recording's offset.
+
+    Parameters
+    ----------
+    acquisition
+        The recording.
+    samples : (n_frames, n_tx, n_rx, n_samples)
+        As recorded.
+    backend
+        Where the frames are wanted.
 
     Raises
     ------
     BadField
-        If it is no frame of this recording.
+        If they are no frames of this recording.
     """
-    frame = np.ascontiguousarray(samples)
+    xp = backend.xp
+    frames = xp.ascontiguousarray(backend.asarray(samples))
     expected = acquisition.samples.shape[1:]
-    if frame.shape != expected:
-        raise BadField("wrong shape", location="samples", expected=expected, found=frame.shape)
-    if np.iscomplexobj(frame) != (acquisition.kind == "iq") or frame.dtype.kind not in "fic":
+    if frames.shape[1:] != expected:
+        raise BadField("wrong shape", location="samples", expected=expected, found=frames.shape[1:])
+    if (frames.dtype.kind == "c") != (acquisition.kind == "iq") or frames.dtype.kind not in "fic":
         raise BadField(
-            f"{frame.dtype} samples for a recording of kind {acquisition.kind}",
+            f"{frames.dtype} samples for a recording of kind {acquisition.kind}",
             location="samples",
             expected=acquisition.samples.dtype.name,
         )
     kind = np.complex64 if acquisition.kind == "iq" else np.float32
-    if frame.dtype.kind != "i":
-        frame = frame.astype(kind, copy=False)
+    if frames.dtype != np.int16:
+        frames = frames.astype(kind, copy=False)
     if acquisition.offset:  # left in, it would be a step at both ends of the record, which every point would hear
-        frame = np.add(frame, kind(acquisition.offset / acquisition.scale), dtype=kind)
-    return frame
+        frames = xp.add(frames, kind(acquisition.offset / acquisition.scale), dtype=kind)
+    return frames
 
 
-def refuse_nonfinite(frame: npt.NDArray[Any]) -> None:
+def refuse_nonfinite(frames: npt.NDArray[Any]) -> None:
     """Samples that made an image which is not finite, with their place."""
-    bad = np.argwhere(~np.isfinite(frame))
-    where = f"first at (transmit, receive, sample) {tuple(int(i) for i in bad[0])}" if len(bad) else "values overflow"
+    bad = np.argwhere(~np.isfinite(frames))
+    named = tuple(int(i) for i in bad[0]) if len(bad) else ()
+    axes = "(frame, transmit, receive, sample)"
+    if len(frames) == 1:
+        axes, named = "(transmit, receive, sample)", named[1:]
+    where = f"first at {axes} {named}" if len(bad) else "values overflow"
     raise BadField(
         f"{len(bad)} sample(s) are NaN or infinite, {where}",
         location="samples",

@@ -236,13 +236,13 @@ def das(
     column,
     out,
 ):
-    """Sum traces along delays, each transmit into its image.
+    """Sum traces along delays, each transmit into its image; one frame or several.
 
     ``out[image_t, z, column + x] += wt[t, x, z] sum_(p in t) wr[r_p, x, z] trace_p(dt[t, x, z] + dr[r_p, x, z])``
 
     Parameters
     ----------
-    traces : (n_pairs, n_samples) complex64
+    traces : (..., n_pairs, n_samples) complex64
         Analytic signals.
     receive : (n_pairs,) int32
         Receive leg of each pair.
@@ -262,27 +262,33 @@ def das(
         Tap weights for each fraction of a sample; n_taps 1, 2 or 4.
     column : int
         Where the legs' n_x columns begin in the images.
-    out : (n_images, n_z, at least column + n_x) complex64
+    out : (..., n_images, n_z, at least column + n_x) complex64
         Added to.
     """
     _, n_x, n_z = transmit_delay.shape
     n_down = -(-n_z // DEPTHS)
     # Narrower tiles where there are many threads, so that each has two at least.
     columns = min(MOST_COLUMNS, max(4, n_x * n_down // (2 * get_num_threads())))
-    _DAS[table.shape[1]](
-        traces,
-        receive,
-        first,
-        transmit,
-        transmit_delay,
-        receive_delay,
-        transmit_active,
-        receive_active,
-        transmit_window,
-        receive_window,
-        image,
-        table.reshape(-1),
-        columns,
-        column,
-        out,
-    )
+    for frame, images in zip(_frames(traces), _frames(out, n_axes=3), strict=True):
+        _DAS[table.shape[1]](
+            frame,
+            receive,
+            first,
+            transmit,
+            transmit_delay,
+            receive_delay,
+            transmit_active,
+            receive_active,
+            transmit_window,
+            receive_window,
+            image,
+            table.reshape(-1),
+            columns,
+            column,
+            images,
+        )
+
+
+def _frames(array, n_axes=2):
+    """Parts of an array by all of its axes but the last ones."""
+    return array.reshape(-1, *array.shape[-n_axes:])

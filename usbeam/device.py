@@ -115,7 +115,7 @@ def _auto() -> str:
     """What ``auto`` takes, and once per process a line that says so."""
     obstacle = gpu_obstacle()
     if obstacle is None:
-        _log.info("device auto takes the GPU")
+        _log.info("device auto takes the GPU: %s", _properties()["name"].decode())
         return "gpu"
     _log.info("device auto takes the CPU: no GPU can be used: %s", obstacle)
     return "cpu"
@@ -197,15 +197,15 @@ def _no_work() -> Obstacle | None:
                 f"the GPU's memory is full{f': {free}' if free else ''}",
                 "nvidia-smi lists the programs that hold it: end one, or choose another GPU by CUDA_VISIBLE_DEVICES",
             )
-        said, major = _line(error), cupy.cuda.runtime.runtimeGetVersion() // 1000
+        words, said, major = str(error.__cause__ or error), _line(error), cupy.cuda.runtime.runtimeGetVersion() // 1000
         toolkit = (
             f"install CUDA Toolkit {major}, https://developer.nvidia.com/cuda-downloads"
             if _wheels() in ([], ["cupy"])
             else f"pip install 'cupy-cuda{major}x[ctk]>=14'"
         )
-        if missing := re.search(r"(nvrtc|cufft|cublas)(?:\.so|64)", said):
+        if missing := re.search(r"(nvrtc|cufft|cublas)(?:\.so|64)", words):
             return Obstacle(f"CuPy cannot load {_LIBRARIES[missing[1]]}: {said}", toolkit)
-        if "open source file" in said:
+        if "open source file" in words:
             return Obstacle(f"NVRTC finds no headers of CUDA: {said}", toolkit)
         return Obstacle(f"a first kernel fails: {said}", f"{toolkit}; update the driver")
     return None
@@ -290,16 +290,21 @@ def _gpu() -> dict[str, str]:
         return {"gpu": obstacle.reason, "gpu remedy": obstacle.remedy}
     import cupy
 
-    runtime = cupy.cuda.runtime
-    properties = runtime.getDeviceProperties(runtime.getDevice())
+    properties = _properties()
     return {
-        "cuda runtime": _version(runtime.runtimeGetVersion()),
+        "cuda runtime": _version(cupy.cuda.runtime.runtimeGetVersion()),
         "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
         "gpu": "usable",
         "gpu name": properties["name"].decode(),
         "gpu compute capability": f"{properties['major']}.{properties['minor']}",
         "gpu memory": memory.free_and_total() or "unknown",
     }
+
+
+def _properties() -> dict[str, Any]:
+    import cupy
+
+    return cupy.cuda.runtime.getDeviceProperties(cupy.cuda.runtime.getDevice())
 
 
 def _torch() -> str:

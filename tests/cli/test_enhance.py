@@ -69,6 +69,18 @@ def test_the_file_is_what_python_makes(
     assert done.out.startswith(f"{out}: 101 x 61 points, {wanted.state}, by {method} in ")
 
 
+@pytest.mark.usefixtures("gpu")
+def test_a_gpu_by_name(run: Run, file: Path, out: Path) -> None:
+    done = run("enhance", file, "-o", out, "--with", "srad", "--set", "n_iterations=5", "--device", "gpu")
+    assert done.code == 0
+    wanted = ub.enhance(ub.load_image(file), "srad", n_iterations=5, device="cpu").data
+    np.testing.assert_allclose(ub.load_image(out).data, wanted, atol=1e-5 * wanted.max())
+    out.unlink()
+    done = run("enhance", file, "-o", out, "--with", "median", "--device", "gpu")
+    assert (done.code != 0, out.exists()) == (True, False)
+    assert "median works on the CPU only" in done.errors[0]
+
+
 @pytest.mark.parametrize("method", ["srad", "median"])
 def test_picture(run: Run, file: Path, out: Path, method: str) -> None:
     png = out.with_suffix(".png")

@@ -306,3 +306,16 @@ def test_images_that_cannot_be(method: str) -> None:
 def test_decibels_are_refused_by_the_linear_method() -> None:
     with pytest.raises(ConfigError, match="linear envelope"):
         ub.enhance(envelope(speckle(15)).db(60), "srad")
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("q0", ["automatic", "decay", "-1.3mm:1.1mm@0.0103:0.01175"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gpu_makes_the_same(method: str, q0: str) -> None:
+    given = envelope(speckle(seed=16, grid=SMALL) + 0.02, SMALL)
+    parameters: dict[str, Any] = {"n_iterations": 20, "time_step": 0.5, "q0": q0, "window": 1e-3}
+    cpu, gpu = (ub.enhance(given, method, device=device, **parameters) for device in ("cpu", "gpu"))
+    assert np.abs(cpu.data - given.data).max() > 0.01 * np.abs(cpu.data).max()  # it did something
+    np.testing.assert_allclose(gpu.data, cpu.data, atol=1e-5 * np.abs(cpu.data).max())
+    notes = [image.settings["enhanced"][0]["q0"] for image in (cpu, gpu)]
+    assert notes[1] == {**notes[0], **{key: pytest.approx(notes[0][key], rel=1e-4) for key in ("first", "last")}}

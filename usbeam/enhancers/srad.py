@@ -31,9 +31,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from usbeam import device as devices
 from usbeam.enhancers.controls import refuse_smaller
 from usbeam.enhancers.registry import Range, Task, Values, enhancer
 from usbeam.errors import ConfigError, MeasurementError
+from usbeam.kernels.backend import backend
 from usbeam.units import parse_range
 
 RAYLEIGH = math.sqrt(4 / math.pi - 1)
@@ -79,6 +81,7 @@ _LINEAR = _Convention(RAYLEIGH, 10 ** (DARKEST_DB / 20))
     domain="envelope",
     reference=_REFERENCE,
     licence=_LICENCE,
+    on_gpu=True,
 )
 def srad(
     task: Task,
@@ -101,6 +104,7 @@ def srad(
     domain="display",
     reference=_REFERENCE,
     licence=_LICENCE,
+    on_gpu=True,
 )
 def srad_decompressed(
     task: Task,
@@ -125,6 +129,7 @@ def srad_decompressed(
     domain="display",
     reference=f"{_REFERENCE}; exp and log as in the MATLAB program of the authors' group, University of Virginia",
     licence=_LICENCE,
+    on_gpu=True,
 )
 def srad_exp(
     task: Task,
@@ -151,26 +156,25 @@ def _diffused(
     window: float,
     decay: float,
 ) -> npt.NDArray[np.float64]:
-    """Values after all steps."""
-    from usbeam.kernels import srad_cpu
-
+    """Values after all steps. The steps are launched one after the other; nothing is read back before the last."""
     refuse_smaller(task, 3, "srad")
     scale = float(values.max())  # so that no square leaves the range of float32
-    image = srad_cpu.bordered(values / scale)
-    pixels, source = _source(task, image[:, 1:-1], q0, window, convention.darkest)
+    given = (values / scale).astype(np.float32)
+    pixels, source = _source(task, given, q0, window, convention.darkest)
     start = source.pop("start", convention.variation)
-    out, work = np.empty_like(image), np.zeros((2, image.shape[1] - 1), np.float32)
-    squared: list[float] = []
+    on = backend(devices.resolve(task.device))
+    image = on.srad.bordered(on.asarray(given))
+    out = on.xp.empty_like(image)
+    squared = on.asarray((start * np.exp(-decay * time_step * np.arange(n_iterations))) ** 2)
     for i in range(n_iterations):
-        if pixels is None:
-            squared.append((start * math.exp(-decay * i * time_step)) ** 2)
-        else:
-            squared.append(srad_cpu.squared_variation(image[:, 1:-1], *pixels))
-        srad_cpu.step(image, out, work, squared[-1], time_step / 4)
+        if pixels is not None:
+            on.srad.squared_variation(image, *pixels, squared[i : i + 1])
+        on.srad.step(image, out, squared[i : i + 1], time_step / 4)
         image, out = out, image
         task.progress((i + 1) / n_iterations)
-    task.notes["q0"] = {**source, "first": math.sqrt(squared[0]), "last": math.sqrt(squared[-1])}
-    return np.maximum(image[:, 1:-1].astype(np.float64), 0) * scale
+    first, last = np.sqrt(on.numpy(squared)[[0, -1]])
+    task.notes["q0"] = {**source, "first": float(first), "last": float(last)}
+    return np.maximum(on.numpy(image)[:, 1:-1].astype(np.float64), 0) * scale
 
 
 def _source(task: Task, values: Values, q0: str, window: float, darkest: float) -> tuple[Pixels | None, dict[str, Any]]:

@@ -52,7 +52,7 @@ def _coefficients(above, row, below, low, high, out):
 
 
 @njit(**NUMBA_OPTIONS)
-def step(image, out, work, q0_squared, rate):
+def step(image, out, q0_squared, rate):
     """One explicit step: ``out = image + rate (c d_north + c_south d_south + c d_west + c_east d_east)``.
 
     Nothing flows over the border, so that the sum of all pixels stays.
@@ -63,16 +63,16 @@ def step(image, out, work, q0_squared, rate):
         Not negative, from `bordered`; its largest value should be about 1.
     out : (n_z, n_x + 2) float32
         Filled, `bordered` likewise.
-    work : (2, n_x + 1) float32
-        Room for two rows of coefficients; the last column holds any finite number.
-    q0_squared : float
+    q0_squared : (1,) float64
         Square of the speckle's coefficient of variation.
     rate : float
         A quarter of the time step; stable up to 1 / 4.
     """
-    n_z = image.shape[0]
-    low, high = np.float32(q0_squared * q0_squared), np.float32(q0_squared * (1 + q0_squared))
+    n_z, width = image.shape
+    low, high = np.float32(q0_squared[0] * q0_squared[0]), np.float32(q0_squared[0] * (1 + q0_squared[0]))
     rate = np.float32(rate)
+    # Two rows of coefficients. Right of the last pixel lies its copy: what the coefficient there is does not matter.
+    work = np.zeros((2, width - 1), np.float32)
     _coefficients(image[0], image[0], image[min(1, n_z - 1)], low, high, work[0])
     for i in range(n_z):
         last, below = i % 2, min(i + 1, n_z - 1)
@@ -90,22 +90,25 @@ def step(image, out, work, q0_squared, rate):
 
 
 @njit(**NUMBA_OPTIONS)
-def squared_variation(image, top, bottom, left, right):
-    """Variance over squared mean of ``image[top:bottom, left:right]``.
+def squared_variation(image, top, bottom, left, right, out):
+    """Variance over squared mean of the pixels ``[top:bottom, left:right]``.
 
     Parameters
     ----------
-    image : (n_z, n_x) float32
+    image : (n_z, n_x + 2) float32
+        From `bordered`.
     top, bottom, left, right : int
-        The region is not empty, and its mean is above 0.
+        The region, counted without the border, is not empty, and its mean is above 0.
+    out : (1,) float64
+        Filled.
     """
     total = squares = 0.0
     for i in range(top, bottom):
-        row = image[i, left:right]
+        row = image[i, left + 1 : right + 1]
         for j in range(row.size):
             value = np.float64(row[j])
             total += value
             squares += value * value
     size = (bottom - top) * (right - left)
     mean = total / size
-    return max(0.0, squares / size - mean * mean) / (mean * mean)
+    out[0] = max(0.0, squares / size - mean * mean) / (mean * mean)

@@ -71,3 +71,13 @@ def test_an_image_smaller_than_a_patch() -> None:
     with pytest.raises(ConfigError, match="too small for obnlm"):
         enhanced(np.ones((6, 30)))
     assert enhanced(np.ones((7, 30))).shape == (7, 30)
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("parameters", [{}, {"patch": 1, "reach": 2, "step": 1, "gamma": 0.0}, {"mean_ratio": 0.95}])
+def test_a_gpu_makes_the_same(parameters: dict[str, object]) -> None:
+    values = np.clip(np.random.default_rng(3).normal(0.5, 0.1, (50, 41)), 0, 1)
+    values[:, 20:] -= 0.3
+    cpu, gpu = (enhanced(values, device=device, **parameters) for device in ("cpu", "gpu"))
+    assert np.abs(cpu - values).max() > 0.05
+    np.testing.assert_allclose(gpu, cpu, atol=1e-5)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-from scipy import ndimage
 
+from usbeam import device as devices
 from usbeam.enhancers.controls import refuse_smaller
 from usbeam.enhancers.registry import Range, Task, Values, enhancer
 from usbeam.errors import ConfigError
+from usbeam.kernels.backend import backend
 
 WHITE = 255.0
 """The grey levels that the authors' strength is meant for."""
@@ -22,6 +23,7 @@ OFFSET = 100.0
     domain="display",
     reference="P. Coupe, P. Hellier, C. Kervrann and C. Barillot, IEEE Trans. Image Process. 18(10), 2221-2229, 2009",
     licence="own code; the method is the subject of patent application WO/2009/133307 (INRIA): for research only",
+    on_gpu=True,
 )
 def obnlm(
     task: Task,
@@ -47,8 +49,6 @@ def obnlm(
     half-size 3, search half-size 7, h 0.7); the step is the paper's. Pre-selection (0.95 and 0.5 in their work on MRI)
     skips patches of another mean (with the offset) or variance.
     """
-    from usbeam.kernels.obnlm_cpu import blockwise_means
-
     refuse_smaller(task, patch, "obnlm")
     if patch % 2 == 0:
         raise ConfigError("a patch has a centre", location="obnlm.patch", expected="an odd number", found=patch)
@@ -56,24 +56,31 @@ def obnlm(
         raise ConfigError(
             "blocks leave gaps", location="obnlm.step", expected=f"at most the patch, {patch}", found=step
         )
-    grey = WHITE * task.values.astype(np.float64)
-    half = patch // 2
-    padded = np.pad(grey, half + reach, mode="symmetric")
-    mean = ndimage.uniform_filter(grey, patch, mode="reflect")
-    variance = np.maximum(ndimage.uniform_filter(grey**2, patch, mode="reflect") - mean**2, 0)
-    found = blockwise_means(
+    on = backend(devices.resolve(task.device))
+    xp, half = on.xp, patch // 2
+    padded = xp.pad(WHITE * on.asarray(task.values.astype(np.float64)), half + reach, mode="symmetric")
+    near = padded[reach:-reach, reach:-reach]
+    mean = _patch_means(near, patch)
+    variance = xp.maximum(_patch_means(near**2, patch) - mean**2, 0)
+    found = on.obnlm.blockwise_means(
         padded.astype(np.float32),
         ((padded + OFFSET) ** (-2 * gamma)).astype(np.float32),
         (mean + OFFSET).astype(np.float32),
         variance.astype(np.float32),
-        _centres(grey.shape[0], step),
-        _centres(grey.shape[1], step),
+        *(on.asarray(_centres(n, step)) for n in task.values.shape),
         half,
         reach,
         np.float32(1 / strength**2),
-        np.array([mean_ratio, variance_ratio], np.float32),
+        on.asarray(np.array([mean_ratio, variance_ratio], np.float32)),
     )
-    return found / np.float32(WHITE)
+    return on.numpy(found) / np.float32(WHITE)
+
+
+def _patch_means(values: Any, patch: int) -> Any:
+    """Mean of the patch around every pixel that is half a patch from the border."""
+    n_z, n_x = (n - patch + 1 for n in values.shape)
+    down: Any = sum(values[p : p + n_z] for p in range(patch)) / patch
+    return sum(down[:, p : p + n_x] for p in range(patch)) / patch
 
 
 def _centres(n: int, step: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

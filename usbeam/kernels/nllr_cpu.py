@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from usbeam.kernels.box import box_rows
 from usbeam.kernels.conventions import NUMBA_OPTIONS
-from usbeam.kernels.obnlm_cpu import box_rows
 
 TOGETHER = 16
 """Rows of patches whose distances to all others are in memory together."""

@@ -17,35 +17,11 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from usbeam.kernels.box import box_rows
 from usbeam.kernels.conventions import NUMBA_OPTIONS
 
 BAND = 64
 """Image rows that are done together: more need more memory, fewer compute more of their neighbours' weights again."""
-
-
-@njit(**NUMBA_OPTIONS)
-def box_rows(differences, first, side, line, sums):
-    """Sums over squares: `side` rows from `first` on, and from each column on as many columns.
-
-    Parameters
-    ----------
-    differences : (n_rows, n_columns) float32
-    first, side : int
-    line : (n_columns,) float32
-        Work space.
-    sums : (n_columns - side + 1,) float32
-        Filled.
-    """
-    line[:] = differences[first]
-    for p in range(1, side):
-        row = differences[first + p]
-        for x in range(line.size):
-            line[x] += row[x]
-    sums[:] = 0
-    for q in range(side):
-        shifted = line[q : q + sums.size]
-        for x in range(sums.size):
-            sums[x] += shifted[x]
 
 
 @njit(**NUMBA_OPTIONS)

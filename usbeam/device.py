@@ -85,6 +85,24 @@ def resolve(device: str) -> str:
     ConfigError
         For any other word.
     """
+    wanted, location = asked(device)
+    if wanted == "cpu":
+        return "cpu"
+    if wanted == "auto":
+        return _auto()
+    if (obstacle := gpu_obstacle()) is not None:
+        raise unavailable(obstacle, location)
+    return "gpu"
+
+
+def asked(device: str) -> tuple[str, str]:
+    """What was asked for, ``auto``, ``cpu`` or ``gpu``, and where that was said: ``USBEAM_DEVICE`` stands for ``auto``.
+
+    Raises
+    ------
+    ConfigError
+        For any other word.
+    """
     location = "device"
     if device == "auto" and (told := os.environ.get("USBEAM_DEVICE")):
         device, location = told, "USBEAM_DEVICE"
@@ -97,17 +115,16 @@ def resolve(device: str) -> str:
             found=device,
             hint=numbered and f"CUDA_VISIBLE_DEVICES={numbered[1]}, set before Python starts, chooses that GPU",
         )
-    if device == "cpu":
-        return "cpu"
-    if device == "auto":
-        return _auto()
-    if (obstacle := gpu_obstacle()) is not None:
-        raise DeviceUnavailable(
-            f"no GPU can be used: {obstacle}",
-            location=location,
-            hint=f"{obstacle.remedy}; usbeam doctor says more, and device cpu needs no GPU",
-        )
-    return "gpu"
+    return device, location
+
+
+def unavailable(obstacle: Obstacle, location: str) -> DeviceUnavailable:
+    """The error for a GPU that was asked for there and has something in its way."""
+    return DeviceUnavailable(
+        f"no GPU can be used: {obstacle}",
+        location=location,
+        hint=f"{obstacle.remedy}; usbeam doctor says more, and device cpu needs no GPU",
+    )
 
 
 @functools.cache

@@ -20,9 +20,11 @@ _WORDS = (
     "CUDA_ERROR_OUT_OF_MEMORY",
     "CUFFT_ALLOC_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
     "CUDA error: out of memory",
+    "Failed to allocate memory for requested buffer",
 )
-"""How CUDA's libraries and torch say it; their errors have no type of their own for it."""
+"""How CUDA's libraries, torch and ONNX Runtime say it; their errors have no type of their own for it."""
 
 
 def ran_out(error: BaseException) -> bool:

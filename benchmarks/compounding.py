@@ -18,7 +18,7 @@ import numpy as np
 from numba import get_num_threads
 
 import usbeam as ub
-from usbeam.beamforming.compounding import Compounding, cheapest, parts_of
+from usbeam.beamforming.compounding import PARTS_SHARE, Compounding, cheapest, parts_of
 from usbeam.beamforming.plan import METHODS
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 96)
@@ -59,14 +59,14 @@ def measure(method: str, data: ub.Acquisition, grid: ub.Grid, counts: Sequence[i
     """Both ways for the first so many of one list of subsets, and the way from low-resolution images."""
     drawn = np.stack([ub.subsets.random(data, data.n_tx // 4, seed) for seed in range(max(CACHED, *counts))])
     plan, frame = ub.Plan(data, grid, method=method, **WINDOWS), data.frame(0)
-    beamformer, budget = plan._beamformer, plan._parts_budget
+    beamformer, budget = plan._beamformer, plan._budget * PARTS_SHARE
     low = plan.transmit_images(frame)  # compiles, and fills the tables
     rows: list[dict[str, Any]] = []
     for count in counts:
         ways = Compounding(drawn[:count]), Compounding(*parts_of(drawn[:count]))
         runs = -(-repeats // count)  # many subsets take long enough to be timed once
         direct, parts = (
-            median_seconds(lambda way=way: way.images(beamformer, frame, grid, budget), runs) for way in ways
+            median_seconds(lambda way=way: way.images(beamformer, frame[None], grid, budget), runs) for way in ways
         )
         rows.append({"subsets": count, "parts": len(ways[1].parts), "direct_seconds": direct, "parts_seconds": parts})
 

@@ -17,6 +17,7 @@ from usbeam.beamforming import compounding, subsets
 from usbeam.beamforming.compounding import Compounding, TransmitImages, add_weighted, cheapest, parts_of
 from usbeam.beamforming.plan import METHODS, Plan
 from usbeam.errors import BadField, ConfigError, TooLarge
+from usbeam.kernels.backend import backend
 
 from .conftest import close
 
@@ -138,23 +139,29 @@ def test_parts_make_up_the_subsets(weights: np.ndarray) -> None:
     assert parts.dtype == mix.dtype == np.float32
 
 
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize("frames", [(), (1,), (3,)], ids=str)
 @pytest.mark.parametrize("n_images", [1, 3, 70])
-def test_weighted_sums_of_complex_images(n_images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weighted_sums_of_complex_images(
+    n_images: int, frames: tuple[int, ...], device: str, gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(compounding, "_BATCH_BYTES", 8 * 35 * 20)  # 20 images at a time
-    rng = np.random.default_rng(0)
-    parts = (rng.standard_normal((4, 5, 7)) + 1j * rng.standard_normal((4, 5, 7))).astype(np.complex64)
+    rng, on = np.random.default_rng(0), backend(device)
+    size = (*frames, 4, 5, 7)
+    parts = (rng.standard_normal(size) + 1j * rng.standard_normal(size)).astype(np.complex64)
     weights = rng.standard_normal((n_images, 4)).astype(np.float32)
-    images = np.full((n_images, 5, 7), 1 - 2j, np.complex64)
-    add_weighted(weights, parts, images)
-    np.testing.assert_allclose(images, np.tensordot(weights, parts, 1) + (1 - 2j), rtol=1e-5, atol=1e-5)
+    images = on.asarray(np.full((*frames, n_images, 5, 7), 1 - 2j, np.complex64))
+    add_weighted(on.asarray(weights), on.asarray(parts), images)
+    wanted = np.einsum("kp,...pzx->...kzx", weights, parts) + (1 - 2j)
+    np.testing.assert_allclose(on.numpy(images), wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [2, 40])
 def test_both_ways_give_the_same_images(plan: Plan, matrix: ub.Acquisition, count: int) -> None:
     weights = drawn(count)
     ways = Compounding(weights), Compounding(*parts_of(weights))
-    direct, summed = (way.images(plan._beamformer, matrix.frame(0), SMALL, 1e9) for way in ways)
-    assert direct.shape == summed.shape == (count, 41, 12)
+    direct, summed = (way.images(plan._beamformer, matrix.samples[:1], SMALL, 1e9) for way in ways)
+    assert direct.shape == summed.shape == (1, count, 41, 12)
     assert close(summed, direct) < 1e-5
 
 
@@ -165,18 +172,19 @@ def test_few_bytes_for_parts_give_the_same_images(matrix: ub.Acquisition, budget
     way = Compounding(*parts_of(weights))
     assert len(way.parts) == 16
     beamformer = ub.Plan(matrix, SMALL)._beamformer
-    frame = matrix.frame(0)
+    frames = matrix.samples[:1]
     calls: list[int] = []
 
     class Counting:
+        backend = beamformer.backend
         cost, folds = beamformer.cost, beamformer.folds
 
-        def __call__(self, frame: np.ndarray, subsets: np.ndarray) -> np.ndarray:
+        def __call__(self, frames: np.ndarray, subsets: np.ndarray) -> np.ndarray:
             calls.append(len(subsets))
-            return beamformer(frame, subsets)
+            return beamformer(frames, subsets)
 
-    wanted = way.images(beamformer, frame, SMALL, 1e9)
-    found = way.images(Counting(), frame, SMALL, budget)
+    wanted = way.images(beamformer, frames, SMALL, 1e9)
+    found = way.images(Counting(), frames, SMALL, budget)
     assert max(calls) == (1 if budget == 1 else 5)
     assert sum(calls) == 16
     assert close(found, wanted) < 1e-6

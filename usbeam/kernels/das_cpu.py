@@ -137,7 +137,7 @@ def weighted_sums(rows, source, weight, out):
     out : (..., n, n_samples) float32 or complex64
         Filled.
     """
-    _weighted_sums(rows.reshape(-1, *rows.shape[-2:]), source, weight, out.reshape(-1, *out.shape[-2:]))
+    _weighted_sums(_frames(rows), source, weight, _frames(out))
 
 
 @njit(**NUMBA_OPTIONS)
@@ -291,4 +291,4 @@ def das(
 
 def _frames(array, n_axes=2):
     """Parts of an array by all of its axes but the last ones."""
-    return array.reshape(-1, *array.shape[-n_axes:])
+    return array.reshape(math.prod(array.shape[:-n_axes]), *array.shape[-n_axes:])

@@ -79,12 +79,12 @@ def test_tracebacks_are_for_those_who_ask(run: Run, tmp_path: Path) -> None:
 def test_doctor_tells_what_is_there(run: Run) -> None:
     report = json.loads(run("doctor", "--json").out)
     assert report["usbeam"] == ub.__version__
-    assert report["gpu"] == (device.gpu_obstacle() or "usable")
+    assert report["gpu"] == str(device.gpu_obstacle() or "usable")
     lines = run("doctor").out.splitlines()
     assert len(lines) == len(report)
     for line, (name, value) in zip(lines, report.items(), strict=True):
         assert line.startswith(name)
-        if name != "memory":
+        if not name.endswith("memory"):
             assert line.endswith(value)
 
 

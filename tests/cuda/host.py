@@ -243,13 +243,13 @@ class _Module(types.ModuleType):
     """CuPy's names: those defined here, else NumPy's where CuPy has them too."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or not hasattr(np, name) or (_REAL is not None and not hasattr(_REAL, name)):
+        if name.startswith("__") or not hasattr(np, name) or (REAL is not None and not hasattr(REAL, name)):
             raise AttributeError(f"cupy has no {name}")
         found = getattr(np, name)
         return _wrapped(found) if callable(found) and not isinstance(found, type) else found
 
 
-_REAL = importlib.import_module("cupy") if importlib.util.find_spec("cupy") else None
+REAL = importlib.import_module("cupy") if importlib.util.find_spec("cupy") else None
 
 
 class Stream:
@@ -297,6 +297,9 @@ def _asarray(array: Any, dtype: Any = None, **_: Any) -> ndarray:
     """On the device; what lies there already is not copied."""
     if isinstance(array, ndarray):
         return array if dtype in (None, array.dtype) else ndarray(array.array.astype(dtype))
+    if hasattr(array, "__cuda_array_interface__"):
+        seen = types.SimpleNamespace(__array_interface__=array.__cuda_array_interface__)
+        return ndarray(np.asarray(seen, dtype))
     return ndarray(np.array(array, dtype))  # a copy: what the host does to its own array changes nothing
 
 

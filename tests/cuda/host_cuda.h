@@ -175,6 +175,7 @@ T atomicAdd(T* place, T value) {
 inline int atomicMin(int* place, int value) { return *place = value < *place ? value : *place; }
 inline int atomicMax(int* place, int value) { return *place = value > *place ? value : *place; }
 inline float __fsqrt_rn(float x) { return std::sqrt(x); }
+inline double cospi(double x) { return std::cos(3.14159265358979323846 * x); }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline int __float2int_rn(float x) { return int(std::nearbyint(x)); }
 inline int __float2int_rd(float x) { return int(std::floor(x)); }

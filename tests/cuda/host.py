@@ -172,6 +172,9 @@ class RawModule:
         )
         self._library = _library(code + "\n" + exports, tuple(each for each in options if not each.startswith("-std")))
 
+    def compile(self, log_stream: Any = None) -> None:
+        """Done already."""
+
     def get_function(self, name: str) -> RawKernel:
         return RawKernel(self._library, name)
 
@@ -432,6 +435,7 @@ def forget() -> None:
     from usbeam.kernels import cuda
     from usbeam.kernels.backend import backend
 
+    cuda.module.cache_clear()
     cuda.kernel.cache_clear()
     backend.cache_clear()
     device.forget()

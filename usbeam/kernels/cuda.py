@@ -46,12 +46,18 @@ class Variant(NamedTuple):
 
 
 @functools.cache
-def kernel(variant: Variant, name: str) -> Any:
-    """A kernel of a variant, as CuPy launches it."""
+def module(variant: Variant) -> Any:
+    """A variant as CuPy holds it, compiled when a kernel of it is first wanted or by its method ``compile``."""
     import cupy
 
     code = (FOLDER / variant.source).read_text(encoding="utf-8")
-    return cupy.RawModule(code=code, options=variant.options).get_function(name)
+    return cupy.RawModule(code=code, options=variant.options)
+
+
+@functools.cache
+def kernel(variant: Variant, name: str) -> Any:
+    """A kernel of a variant, as CuPy launches it."""
+    return module(variant).get_function(name)
 
 
 def launch(

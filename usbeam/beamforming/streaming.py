@@ -29,7 +29,7 @@ def streamed(
     frames
         Each (n_tx, n_rx, n_samples), all of one shape and type; read when their turn comes.
     batch
-        Frames that are beamformed together.
+        Frames that are beamformed together on a GPU; on the CPU it is one after the other.
     beamform
         Makes images ``(n, n_images, n_z, n_x)`` of ``n`` frames, both arrays of the backend.
     backend
@@ -39,14 +39,14 @@ def streamed(
     ------
     (n_images, n_z, n_x) complex64
     """
+    if backend.device == "cpu":
+        for frame in frames:
+            yield from beamform(frame[None])
+        return
     waiting = iter(frames)
     batches = iter(lambda: list(itertools.islice(waiting, batch)), [])
-    if backend.device == "cpu":
-        for each in batches:
-            yield from beamform(np.stack(each))
-    else:
-        for images in _overlapped(batches, beamform, backend.xp):
-            yield from images
+    for images in _overlapped(batches, beamform, backend.xp):
+        yield from images
 
 
 @dataclass(eq=False)

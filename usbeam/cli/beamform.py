@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -104,7 +104,7 @@ def beamform(
     if not CACHE:
         say("compiling the kernels takes some seconds; USBEAM_NUMBA_CACHE=1 keeps them")
     seconds = {"load": loaded - start, "plan": planned - loaded}
-    made, spent = _image_frames(lambda index: make(acquisition.frame(index)), outputs, dynamic_range)
+    made, spent = _image_frames(make(list(outputs)), outputs, dynamic_range)
     seconds |= spent
     summary: dict[str, Any] = {
         "files": [str(path) for paths in outputs.values() for path in paths if path is not None],
@@ -127,19 +127,21 @@ def beamform(
 
 def _beamformer(
     acquisition: Acquisition, grid: Grid, looks: str | None, options: dict[str, Any]
-) -> tuple[Callable[[Any], Image], str]:
-    """What makes the image of a frame's samples, and on which device."""
+) -> tuple[Callable[[list[int]], Iterator[Image]], str]:
+    """What makes images of the frames of these indices, one after the other, and on which device."""
     import usbeam as ub
 
     if looks is None:
         plan = ub.Plan(acquisition, grid, **options)
-        return lambda samples: plan(samples)[0], plan.device
+        return lambda indices: (image for (image,) in plan.frames(indices)), plan.device
     kind, n_looks = _looks(looks)
     if kind == "oblique":
         oblique = ub.ObliqueLooks(acquisition, grid, n_looks=n_looks, **_angular(options))
-        return oblique.compound, oblique.angular.device
-    views = ub.Looks(acquisition, grid, n_looks=n_looks, **options)
-    return views.compound, views.plans[0].device
+        compound, device = oblique.compound, oblique.angular.device
+    else:
+        views = ub.Looks(acquisition, grid, n_looks=n_looks, **options)
+        compound, device = views.compound, views.plans[0].device
+    return lambda indices: (compound(acquisition.frame(index)) for index in indices), device
 
 
 def _looks(text: str) -> tuple[str, int]:
@@ -174,17 +176,17 @@ def _angular(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _image_frames(
-    image_of: Callable[[int], Image], outputs: dict[int, Outputs], dynamic_range: float
+    images: Iterator[Image], outputs: dict[int, Outputs], dynamic_range: float
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Image and write one frame after the other; return their settings and the seconds that each stage took."""
+    """Write one image after the other as they are made; return their settings and the seconds of each stage."""
     import time
 
     made: dict[str, Any] = {}
     seconds = {"beamform": 0.0, "write": 0.0}
     with progress_bar("beamforming") as advance:
-        for done, (index, paths) in enumerate(outputs.items()):
+        for done, paths in enumerate(outputs.values()):
             before = time.perf_counter()
-            image = image_of(index)
+            image = next(images)
             imaged = time.perf_counter()
             _write(image, paths, dynamic_range)
             seconds["beamform"] += imaged - before

@@ -22,6 +22,29 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 REAL_DATA = Path(os.environ.get("USBEAM_REAL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        choices=("auto", "cpu", "gpu", "host"),
+        default="auto",
+        help="what device auto means in this run; host: CUDA on the host, for tests that start no other process",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _device(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The whole run on one device."""
+    from tests.cuda import host
+
+    chosen = request.config.getoption("--device")
+    with pytest.MonkeyPatch.context() as patch:
+        if chosen == "host":
+            host.install(patch)
+        if chosen != "auto":
+            patch.setenv("USBEAM_DEVICE", "gpu" if chosen == "host" else chosen)
+        yield
+
+
 @pytest.fixture
 def gpu() -> Iterator[Any]:
     """CuPy on this machine's GPU; where there is none, CUDA on the host (`tests.cuda.host`) in its place."""

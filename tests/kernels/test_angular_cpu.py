@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usbeam.kernels import angular_cpu
+from usbeam.kernels.backend import CPU, Backend
 from usbeam.kernels.conventions import FRACTION_BITS, MAX_SAMPLES, N_PHASES, PHASE_BITS, PLANE, SPHERICAL
 
 TICK = 1 << FRACTION_BITS
@@ -36,14 +36,17 @@ class Work:
     column: int
     out: np.ndarray
 
-    def run(self) -> np.ndarray:
-        found = self.out.copy()
-        angular_cpu.angular(*(getattr(self, name) for name in list(self.__dataclass_fields__)[:-1]), found)
-        return found
+    def run(self, backend: Backend = CPU) -> np.ndarray:
+        given = (getattr(self, name) for name in self.__dataclass_fields__)
+        *others, out = (backend.asarray(each.copy()) if isinstance(each, np.ndarray) else each for each in given)
+        backend.angular.angular(*others, out)
+        return backend.numpy(out)
 
-    def check(self) -> None:
-        wanted = plain_sum(self)
-        assert np.abs(self.run() - wanted).max() < 1e-5 * max(1.0, np.abs(wanted).max())
+    def check(self, backend: Backend = CPU) -> None:
+        frames = np.ndindex(self.traces.shape[:-2])
+        each = [plain_sum(replace(self, traces=self.traces[frame], out=self.out[frame])) for frame in frames]
+        wanted = np.reshape(each, self.out.shape)
+        assert np.abs(self.run(backend) - wanted).max() < 1e-5 * max(1.0, np.abs(wanted).max())
 
 
 def plain_sum(work: Work) -> np.ndarray:
@@ -142,6 +145,17 @@ def test_tiles_of_any_size(n_x: int, n_z: int) -> None:
     work(n_x=n_x, n_z=n_z, counts=(2, 3)).check()
 
 
+def several_frames() -> Work:
+    """Of one recording: two by three, with the same tables."""
+    frames = [work(seed, n_x=3, n_z=15) for seed in range(6)]
+    traces, out = (np.stack([getattr(frame, name) for frame in frames]) for name in ("traces", "out"))
+    return replace(frames[0], traces=traces.reshape(2, 3, *traces.shape[1:]), out=out.reshape(2, 3, *out.shape[1:]))
+
+
+def test_several_frames_share_the_tables() -> None:
+    several_frames().check()
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n_taps=st.sampled_from([1, 2, 4]))
 def test_any_delays(seed: int, n_taps: int) -> None:
@@ -160,13 +174,18 @@ LINE = np.stack([(np.arange(16) - 7.5) * PITCH, np.zeros(16), np.zeros(16)], axi
 DOWN = np.tile([0.0, 0.0, 1.0], (16, 1))
 
 
-def cut(position: np.ndarray = LINE, normal: np.ndarray = DOWN, array: np.ndarray | None = None):
-    reached = angular_cpu.reach(position if array is None else array, normal, PITCH / 2, X, Z, MAX_SINE)
-    return reached, *angular_cpu.bins(position, normal, X, Z, reached, MAX_SINE, N_BINS, TAPER)
+def cut(
+    position: np.ndarray = LINE, normal: np.ndarray = DOWN, array: np.ndarray | None = None, backend: Backend = CPU
+) -> tuple[np.ndarray, ...]:
+    own, looks, x, z = map(backend.asarray, (position, normal, X, Z))
+    whole = own if array is None else backend.asarray(array)
+    reached = backend.angular.reach(whole, looks, PITCH / 2, x, z, MAX_SINE)
+    found = backend.angular.bins(own, looks, x, z, reached, MAX_SINE, N_BINS, TAPER)
+    return tuple(map(backend.numpy, (reached, *found)))
 
 
-def test_bins_are_their_formula() -> None:
-    reached, index, weight, active = cut()
+def check_bins(reached: np.ndarray, index: np.ndarray, weight: np.ndarray, active: np.ndarray) -> None:
+    """Of the whole line of elements."""
     for c, k in np.ndindex(len(X), len(Z)):
 
         def sine(e: float, x: float = X[c], z: float = Z[k]) -> float:
@@ -185,6 +204,10 @@ def test_bins_are_their_formula() -> None:
             if wanted > 0:
                 assert index[i, c, k] == min(int(N_BINS * u), N_BINS - 1)
                 assert active[i, c, 0] <= k < active[i, c, 1]
+
+
+def test_bins_are_their_formula() -> None:
+    check_bins(*cut())
 
 
 def test_mirrored_arrays_have_mirrored_bins() -> None:
@@ -227,23 +250,24 @@ def test_elements_that_look_away_hear_nothing() -> None:
 # The bins of waves
 
 
-def arriving(shape: int, x: np.ndarray, reached: np.ndarray, n_bins: int = N_BINS) -> np.ndarray:
+def arriving(
+    shape: int, x: np.ndarray, reached: np.ndarray, n_bins: int = N_BINS, backend: Backend = CPU
+) -> np.ndarray:
     """Of waves whose directions have these sines, or that come from virtual sources at these places, 8 mm behind."""
     shapes, none = np.full(len(x), shape, np.int8), np.zeros_like(x)
     position = np.stack([none if shape == PLANE else x, none, np.full_like(x, -8e-3)], axis=1)
     axis = np.stack([x, none, np.sqrt(1 - x**2)], axis=1)
-    return angular_cpu.wave_bins(shapes, position, axis, X, Z, reached, n_bins)
+    given = map(backend.asarray, (shapes, position, axis, X, Z, reached))
+    return backend.numpy(backend.angular.wave_bins(*given, n_bins))
 
 
 STEERED = np.sin(np.radians([-24.0, -9.0, -1.0, 2.0, 5.0, 16.0]))
 BEHIND = np.array([-7e-3, -2e-3, -0.4e-3, 1e-3, 3.3e-3])
 
 
-@pytest.mark.parametrize("n_bins", [7, 8])
-@pytest.mark.parametrize(("shape", "places"), [(PLANE, STEERED), (SPHERICAL, BEHIND)])
-def test_bins_of_waves_are_their_formula(shape: int, places: np.ndarray, n_bins: int) -> None:
+def check_wave_bins(shape: int, places: np.ndarray, n_bins: int, backend: Backend = CPU) -> None:
     reached, *_ = cut()
-    found = arriving(shape, places, reached, n_bins)
+    found = arriving(shape, places, reached, n_bins, backend)
     half, nothing = n_bins // 2, 0
     for c, k in np.ndindex(len(X), len(Z)):
         low, high = reached[c, k]
@@ -257,6 +281,12 @@ def test_bins_of_waves_are_their_formula(shape: int, places: np.ndarray, n_bins:
         np.testing.assert_array_equal(found[:, c, k], np.clip(offset, -half, half) + half)
     assert nothing > 0
     assert len(np.unique(found)) == 2 * half + 1
+
+
+@pytest.mark.parametrize("n_bins", [7, 8])
+@pytest.mark.parametrize(("shape", "places"), [(PLANE, STEERED), (SPHERICAL, BEHIND)])
+def test_bins_of_waves_are_their_formula(shape: int, places: np.ndarray, n_bins: int) -> None:
+    check_wave_bins(shape, places, n_bins)
 
 
 def test_waves_of_nearly_one_direction_share_the_middle_bin() -> None:

@@ -16,6 +16,7 @@ of the image cannot do that. The sum of all components is the image of these wei
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,6 @@ from usbeam.acquisition import Acquisition
 from usbeam.beamforming import oblique, subsets
 from usbeam.beamforming.apodization import Window
 from usbeam.beamforming.frames import imaged, source
-from usbeam.beamforming.plan import DEFAULT_BUDGET
 from usbeam.beamforming.requests import (
     checked_budget,
     checked_receive_weights,
@@ -40,12 +40,13 @@ from usbeam.beamforming.requests import (
 )
 from usbeam.beamforming.sampling import ASSUMED_BANDWIDTH, choose
 from usbeam.beamforming.time_domain import TimeDomain
-from usbeam.beamforming.traces import Pairs, pair, same_timing
+from usbeam.beamforming.traces import pair, same_timing
 from usbeam.checks import Floats
 from usbeam.errors import ConfigError, GeometryError
 from usbeam.grid import Grid
 from usbeam.image import Image
 from usbeam.kernels.backend import backend
+from usbeam.kernels.memory import retry_smaller
 
 MAX_SINE, N_BINS = 0.35, 8
 TAPER = 0.15
@@ -196,7 +197,7 @@ class Angular:
         fold: bool = True,
         sound_speed: float | None = None,
         device: str = "auto",
-        memory_budget: float = DEFAULT_BUDGET,
+        memory_budget: float | None = None,
     ) -> None:
         speed = checked_speed(sound_speed, acquisition)
         if not 0 < max_sine <= 1:
@@ -219,16 +220,19 @@ class Angular:
         self._max_sine, self._n_bins = max_sine, n_bins
         self._position: Floats = (np.arange(n_components) - (n_components - 1) / 2) / n_bins
         point_bytes = 4 + 4 + 1  # delay, weight and bin
-        self._domain = TimeDomain(
+        self._make = functools.partial(
+            TimeDomain,
             acquisition,
             self.grid,
             used,
             receive_weights=receivers,
             interpolation=read,
             sound_speed=speed,
-            memory_budget=checked_budget(memory_budget),
             point_bytes=(point_bytes, point_bytes),
+            backend=self._backend,
         )
+        self._budget = self._backend.memory_budget() if memory_budget is None else checked_budget(memory_budget)
+        self._domain = self._make(memory_budget=self._budget)
         self._pairs = pair(acquisition, fired, used, fold and same_timing(acquisition), receivers)
         self._kept: tuple[_Leg, _Leg] | None = None
         warn_beyond_record(acquisition, self.grid, speed)
@@ -258,24 +262,37 @@ class Angular:
         BadField
             As `Plan` does.
         """
-        (data,) = imaged(self.acquisition, np.asarray(samples)[None], self._components, self._backend)
+        frames = self._backend.asarray(samples)[None]
+        (data,) = self._backend.numpy(imaged(self.acquisition, frames, self._components, self._backend))
         return AngularImages(data, self._position, self.grid, self.settings, source(self.acquisition))
 
     def _components(self, frames: Any) -> Any:
-        data = np.zeros((len(frames), len(self._position), *self.grid.shape), np.complex64)
-        for run in self._pairs.chunks(self._domain.most_pairs):
-            self._add_run(frames, self._pairs, run, data)
-        return data
+        """Components ``(n_frames, n_components, n_z, n_x)``; in smaller pieces where the device's memory is too small.
 
-    def _add_run(self, frames: Any, pairs: Pairs, run: slice, data: Any) -> None:
+        Parameters
+        ----------
+        frames : (n_frames, n_tx, n_rx, n_samples)
+            As recorded, on the device.
+        """
+
+        def work(budget: float) -> Any:
+            if budget != self._budget:
+                self._kept = None
+                self._domain, self._budget = self._make(memory_budget=budget), budget
+            data = self._backend.xp.zeros((len(frames), len(self._position), *self.grid.shape), np.complex64)
+            for run in self._pairs.chunks(self._domain.most_pairs):
+                self._add_run(frames, run, data)
+            return data
+
+        return retry_smaller(work, self._budget)
+
+    def _add_run(self, frames: Any, run: slice, data: Any) -> None:
         """Prepare the traces of a run of transmits and add them everywhere; the traces are gone when this returns."""
-        from usbeam.kernels import angular_cpu
-
-        prepared = self._domain.prepare(frames, pairs, run)
+        prepared = self._domain.prepare(frames, self._pairs, run)
         for columns in self._domain.blocks:
             transmit, receive = self._legs(columns)
-            angular_cpu.angular(
-                prepared.traces[0],
+            self._backend.angular.angular(
+                prepared.traces,
                 prepared.receive,
                 prepared.first,
                 prepared.transmit,
@@ -289,32 +306,32 @@ class Angular:
                 receive.bin,
                 self._domain.taps,
                 columns.start,
-                data[0],
+                data,
             )
             del transmit, receive  # before the next block's tables are made
 
     def _legs(self, columns: slice) -> tuple[_Leg, _Leg]:
         """Transmit and receive tables of a block of image columns; kept where one block is the whole image."""
-        from usbeam.kernels import angular_cpu
-
         if self._kept is not None:
             return self._kept
-        x, z = self.grid.x[columns], self.grid.z
+        kernels, here = self._backend.angular, self._backend.asarray
+        x, z = here(self.grid.x[columns]), here(self.grid.z)
         elements = self._domain.legs if self._single else self._domain.legs[1:]
         position, index = np.unique(np.concatenate([legs.position for legs in elements]), axis=0, return_index=True)
         normal = np.concatenate([legs.axis for legs in elements])[index]
         steps = np.diff(np.unique(position[:, 0]))
         margin = float(np.median(steps)) / 2 if steps.size else self.acquisition.wavelength / 2
-        reached = angular_cpu.reach(position, normal, margin, x, z, self._max_sine)
+        reached = kernels.reach(here(position), here(normal), margin, x, z, self._max_sine)
 
         def leg(number: int) -> _Leg:
             legs, table = self._domain.legs[number], self._domain.table(number, columns, Window())
+            position, axis = here(legs.position), here(legs.axis)
             if legs in elements:
-                cut = angular_cpu.bins(legs.position, legs.axis, x, z, reached, self._max_sine, self._n_bins, TAPER)
+                cut = kernels.bins(position, axis, x, z, reached, self._max_sine, self._n_bins, TAPER)
                 index, weight, active = cut
                 return _Leg(table.delay, active, weight, index)
-            index = angular_cpu.wave_bins(legs.shape, legs.position, legs.axis, x, z, reached, self._n_bins)
-            return _Leg(table.delay, table.active, np.ones(index.shape, np.float32), index)
+            index = kernels.wave_bins(here(legs.shape), position, axis, x, z, reached, self._n_bins)
+            return _Leg(table.delay, table.active, self._backend.xp.ones(index.shape, np.float32), index)
 
         made = (leg(0), leg(1))
         if len(self._domain.blocks) == 1:

@@ -278,7 +278,9 @@ def angular(
 
     Parameters
     ----------
-    traces, receive, first, transmit, transmit_delay, receive_delay, table, column
+    traces : (..., n_pairs, n_samples) complex64
+        Analytic signals of one frame or several, which share all tables.
+    receive, first, transmit, transmit_delay, receive_delay, table, column
         As `usbeam.kernels.das_cpu.das` takes them.
     transmit_active, receive_active : (n_legs, n_x, 2) int32
         Depth range of each leg in each column; outside it the weights count as 0.
@@ -286,23 +288,24 @@ def angular(
         Weights.
     transmit_bin, receive_bin : int8 like the delays
         Bins i and j.
-    out : (n_components, n_z, at least column + n_x) complex64
+    out : (..., n_components, n_z, at least column + n_x) complex64
         Added to; it has room for every sum of two bins.
     """
-    _ANGULAR[table.shape[1]](
-        traces,
-        receive,
-        first,
-        transmit,
-        transmit_delay,
-        receive_delay,
-        transmit_active,
-        receive_active,
-        transmit_weight,
-        receive_weight,
-        transmit_bin,
-        receive_bin,
-        table.reshape(-1),
-        column,
-        out,
-    )
+    for frame in np.ndindex(traces.shape[:-2]):
+        _ANGULAR[table.shape[1]](
+            traces[frame],
+            receive,
+            first,
+            transmit,
+            transmit_delay,
+            receive_delay,
+            transmit_active,
+            receive_active,
+            transmit_weight,
+            receive_weight,
+            transmit_bin,
+            receive_bin,
+            table.reshape(-1),
+            column,
+            out[frame],
+        )

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -17,8 +18,9 @@ import pytest
 
 from tests.cuda import host
 from usbeam import __version__, device
-from usbeam.cli.doctor import doctor
+from usbeam.cli.doctor import doctor, warmup
 from usbeam.errors import ConfigError, DeviceUnavailable
+from usbeam.kernels import backend, cuda
 
 
 @pytest.fixture(autouse=True)
@@ -349,3 +351,40 @@ def test_doctor_prints_the_line_that_mends_it(machine: Machine, capsys: pytest.C
     assert "pip uninstall -y cupy cupy-cuda12x, then pip install 'usbeam[gpu]'" in lines
     doctor(as_json=True)
     assert json.loads(capsys.readouterr().out)["gpu remedy"] in lines
+
+
+def test_warmup_compiles_for_a_usable_gpu_too(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What takes minutes is only noted here: the compiling, and the work on each device."""
+    used: list[str] = []
+    compiled: list[cuda.Variant] = []
+    names = ("srad", "obnlm")
+    monkeypatch.setattr(cuda, "module", lambda variant: SimpleNamespace(compile=lambda: compiled.append(variant)))
+    monkeypatch.setattr(backend, "MODULES", names)
+    monkeypatch.setattr("usbeam.cli.doctor._use", used.append)
+    warmup(as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert used == ["cpu", "gpu"]
+    assert compiled == [variant for name in names for variant in getattr(backend.backend("gpu"), name).VARIANTS]
+    assert {"seconds", "gpu_seconds"} <= found.keys()
+    warmup()
+    assert "compiled for the GPU in" in capsys.readouterr().out
+
+
+def test_warmup_without_a_gpu_says_nothing_of_one(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.packages().driver(None)
+    monkeypatch.setattr("usbeam.cli.doctor._use", lambda _: None)
+    warmup(as_json=True)
+    assert json.loads(capsys.readouterr().out).keys() == {"seconds", "kept"}
+
+
+def test_the_extras_that_are_named_exist_and_bring_what_kernels_need() -> None:
+    extras = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for extra, package in {"gpu": "cupy-cuda12x", "gpu13": "cupy-cuda13x"}.items():
+        assert [line.split(">=")[0] for line in extras[extra]] == [f"{package}[ctk]"]
+    assert not any("torchvision" in line for lines in extras.values() for line in lines)

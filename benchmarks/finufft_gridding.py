@@ -31,6 +31,7 @@ import usbeam as ub
 from usbeam.beamforming.traces import pair
 from usbeam.kernels.conventions import NUMBA_OPTIONS
 from usbeam.kernels.fourier_cpu import _double_spectrum
+from usbeam.kernels.lane_fft import stages
 from usbeam.kernels.lanes import ELEMENT, N_LANES
 
 SINE = 0.5
@@ -41,7 +42,7 @@ TOLERANCE = 5.0
 
 
 @njit(parallel=True, **NUMBA_OPTIONS)
-def spatial_spectra(spectrum, first, receive_slot, transmit_slot, reach, period, radices, twiddles, n_workers, out):
+def spatial_spectra(spectrum, first, receive_slot, transmit_slot, reach, period, stages, n_workers, out):
     """What the kernel does before it grids: Q of each block, one after the other."""
     n_pairs, n_tx, samples = spectrum.shape[1], transmit_slot.size, spectrum.reshape(-1)
     for worker in prange(n_workers):
@@ -49,7 +50,7 @@ def spatial_spectra(spectrum, first, receive_slot, transmit_slot, reach, period,
         across = np.empty(period * n_tx * ELEMENT, np.float32)
         for block in range(worker, len(reach), n_workers):
             rooms = (data, work, across, out[block % len(out)])
-            most, stages = max(reach[block, 0], reach[block, 1]), (radices, twiddles)
+            most = max(reach[block, 0], reach[block, 1])
             _double_spectrum(samples, block * n_pairs, first, receive_slot, transmit_slot, most, stages, period, rooms)
 
 
@@ -90,7 +91,7 @@ class Problem:
     ----------
     beamformer
         The plan's.
-    spectrum, pairs, tables
+    spectrum, places, tables
         As its kernel takes them.
     n_depths
         Uniform depths.
@@ -98,7 +99,7 @@ class Problem:
 
     beamformer: Any
     spectrum: np.ndarray
-    pairs: Any
+    places: Any
     tables: Any
     n_depths: int
 
@@ -109,14 +110,16 @@ class Problem:
         weights = ub.subsets.all(data)
         pairs = pair(data, weights, np.arange(data.n_tx), fold=True)
         blocks = slice(0, len(plan._beamformer._spectra.frequencies))
-        spectrum = plan._beamformer._spectra(data.frame(0), pairs, blocks)
-        return cls(plan._beamformer, spectrum, pairs, plan._beamformer._waves.tables(blocks), grid.shape[0])
+        made, waves = plan._beamformer._spectra, plan._beamformer._waves
+        spectrum = made(data.frame(0), made.sources(pairs), blocks, plan._beamformer._work_bytes)
+        return cls(plan._beamformer, spectrum, waves.places(pairs), waves.tables(blocks), grid.shape[0])
 
     def grid(self) -> np.ndarray:
         """usbeam's, spatial transforms included: cells of all n."""
-        cells = np.zeros((self.beamformer._n_workers, *self.beamformer._waves.cells_shape), np.float32)
-        self.beamformer._waves.grid(self.spectrum, self.pairs, self.tables, self.beamformer._stages, cells)
-        return self.beamformer._waves.rows(cells)
+        waves = self.beamformer._waves
+        cells = np.zeros(waves.cells_shape, np.complex64)
+        waves.grid(self.spectrum, self.places, self.tables, self.beamformer._at_once, cells)
+        return waves.rows(cells)
 
     def depths(self, rows: np.ndarray) -> np.ndarray:
         """usbeam's, cells to depths: (n_n, n_depths), n from -n_max to n_max."""
@@ -124,12 +127,9 @@ class Problem:
 
     def transform(self, kept: int) -> np.ndarray:
         """The spatial transforms alone; of the last `kept` blocks the spectra are returned."""
-        waves = self.beamformer._waves
-        geometry, period = waves._geometry, waves._geometry.period
+        period, workers = self.beamformer._waves._geometry.period, self.beamformer._at_once
         out = np.empty((kept, period * period * ELEMENT), np.float32)
-        slots = geometry.slot[self.pairs.element], geometry.slot[waves._fires[self.pairs.transmits]]
-        stages, workers = self.beamformer._stages, self.beamformer._n_workers
-        spatial_spectra(self.spectrum, self.pairs.first, *slots, self.tables[0], period, *stages, workers, out)
+        spatial_spectra(self.spectrum, *self.places, self.tables[0], period, stages(period), workers, out)
         return out
 
     def points(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -193,7 +193,7 @@ def run(repeats: int = 5, work: fourier.Work = fourier.STANDARD) -> dict[str, An
     cells = problem.grid()
     images, middle = problem.depths(cells), len(cells) // 2
     mine = np.stack([images[[middle + n, middle - n]] for n in checked])
-    grid, spatial = seconds(problem.grid), seconds(lambda: problem.transform(problem.beamformer._n_workers))
+    grid, spatial = seconds(problem.grid), seconds(lambda: problem.transform(problem.beamformer._at_once))
     depths = seconds(lambda: problem.depths(cells))
     rows: list[dict[str, Any]] = []
     for at_once, (eps, upsampfac, sort) in itertools.product(sorted({1, get_num_threads()}), SETTINGS):

@@ -247,7 +247,8 @@ def spectra_seconds(plan: ub.Plan, repeats: int) -> float:
     """The part of a Fourier image that transforms its traces over time."""
     fourier, (weights,), frame = plan._beamformer, plan.weights, plan.acquisition.frame(0)
     pairs = pair(plan.acquisition, weights, np.flatnonzero(weights), fold=fourier._folds)
-    return median_seconds(lambda: [fourier._spectra(frame, pairs, run) for run in fourier._runs], repeats)
+    sources, room = fourier._spectra.sources(pairs), fourier._work_bytes
+    return median_seconds(lambda: [fourier._spectra(frame, sources, run, room) for run in fourier._runs], repeats)
 
 
 def transmitter_rows(work: Work, repeats: int) -> list[dict[str, Any]]:

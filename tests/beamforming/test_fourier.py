@@ -62,7 +62,7 @@ def beamformer(acquisition: ub.Acquisition, grid: ub.Grid, case: Case, **options
 def fourier(acquisition: ub.Acquisition, grid: ub.Grid, case: Case, weights=None, **options) -> np.ndarray:
     chosen = ub.subsets.parse(case.transmits, acquisition) if weights is None else weights
     subsets = np.asarray(chosen, np.float32)[None]
-    return beamformer(acquisition, grid, case, **options)(acquisition.frame(0), subsets)[0]
+    return beamformer(acquisition, grid, case, **options)(acquisition.frame(0)[None], subsets)[0, 0]
 
 
 def das(acquisition: ub.Acquisition, grid: ub.Grid, case: Case) -> np.ndarray:

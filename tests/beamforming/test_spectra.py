@@ -7,7 +7,7 @@ import pytest
 
 import usbeam as ub
 from usbeam.beamforming.spectra import Spectra
-from usbeam.beamforming.traces import pair
+from usbeam.beamforming.traces import Pairs, pair
 
 RATE, CARRIER, N = 25e6, 5e6, 160
 BAND, TRAVEL = (2e6, 8e6), (2e-6, 5e-6)
@@ -53,11 +53,15 @@ def stored(signal: np.ndarray, kind: str) -> ub.Acquisition:
     return recording(mixed.astype(np.complex64), kind)
 
 
+def transformed(made: Spectra, frame: np.ndarray, pairs: Pairs, blocks: slice) -> np.ndarray:
+    return made(frame, made.sources(pairs), blocks, 10**6)
+
+
 def spectra_of(acquisition: ub.Acquisition, blocks: slice | None = None, travel=TRAVEL, band=BAND):
     """The transformer, the pairs, and the spectra ``(n_pairs, n_frequencies)``."""
     pairs = pair(acquisition, None, np.arange(3), fold=False)
     made = Spectra(acquisition, SHIFT, band, travel)
-    out = made(acquisition.frame(0), pairs, blocks or slice(0, len(made.frequencies)))
+    out = transformed(made, acquisition.frame(0), pairs, blocks or slice(0, len(made.frequencies)))
     return made, pairs, np.moveaxis(out[..., :16] + 1j * out[..., 16:], 1, 0).reshape(len(pairs), -1)
 
 
@@ -149,9 +153,10 @@ def test_weights_and_folded_pairs() -> None:
     weights = np.array([0.5, -1, 2], np.float32)
     frame, made = acquisition.frame(0), Spectra(acquisition, np.full(3, SHIFT[0]), BAND, TRAVEL)
     every = slice(0, len(made.frequencies))
-    plain = made(frame, pair(acquisition, weights, np.arange(3), fold=False), every)
+    plain = transformed(made, frame, pair(acquisition, weights, np.arange(3), fold=False), every)
     folded = pair(acquisition, weights, np.arange(3), fold=True)
     assert len(folded) == 6
-    np.testing.assert_allclose(made(frame, folded, every).sum(axis=1), plain.sum(axis=1), atol=1e-5)
-    alone = made(weights[:, None, None] * frame, pair(acquisition, None, np.arange(3), fold=False), every)
+    np.testing.assert_allclose(transformed(made, frame, folded, every).sum(axis=1), plain.sum(axis=1), atol=1e-5)
+    unweighted = pair(acquisition, None, np.arange(3), fold=False)
+    alone = transformed(made, weights[:, None, None] * frame, unweighted, every)
     np.testing.assert_allclose(plain, alone, atol=1e-6)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kernels.conftest import complex_noise
 from usbeam.beamforming.apodization import Window
 from usbeam.beamforming.gridding import Gridding
 from usbeam.beamforming.waves import FullMatrix, Geometry, PlaneWaves
@@ -118,17 +119,17 @@ def test_every_wave_lies_within_its_cells(window, other, angles, low, width, per
     n_taps = shared.gridding.n_taps
     full = FullMatrix(shared, (window, other), np.arange(16))
     reach, _, _, height, lowest = full.tables(slice(0, 3))
-    n_n, n_numbers = full.cells_shape
+    n_n, n_cells, _ = full.cells_shape
     assert reach.min() >= 0
     assert reach.sum(axis=1).max() < n_n
     assert len(full.lateral) == 2 * n_n - 1
     assert np.min(2 * height) > -1e-3
     assert lowest.min() == 0
-    assert np.all(lowest + np.floor(2 * height.max(axis=(1, 2))) + n_taps <= n_numbers // 4)
+    assert np.all(lowest + np.floor(2 * height.max(axis=(1, 2))) + n_taps <= n_cells)
 
     plane = PlaneWaves(shared, window, directions(angles))
     _, rows, leg, height, lowest = plane.tables(slice(0, 3))
-    n_n, n_numbers = plane.cells_shape
+    n_n, n_cells = plane.cells_shape
     assert len(plane.lateral) == n_n == leg.shape[2]
     assert rows.min() >= 0
     assert rows.max() <= n_n
@@ -137,21 +138,19 @@ def test_every_wave_lies_within_its_cells(window, other, angles, low, width, per
     assert not leg[~used].any()
     heights = np.where(used[..., None], height, 1)
     assert heights.min() > -1e-3
-    assert np.all(lowest + np.floor(heights.max(axis=(1, 2, 3))) + n_taps <= n_numbers // 2)
+    assert np.all(lowest + np.floor(heights.max(axis=(1, 2, 3))) + n_taps <= n_cells)
 
 
-def test_rows_are_the_workers_sum_with_the_lateral_wavenumber_rising() -> None:
+def test_rows_are_the_cells_with_the_lateral_wavenumber_rising() -> None:
     rng = np.random.default_rng(0)
     full = FullMatrix(geometry(), (NARROW, NARROW), np.arange(16))
     plane = PlaneWaves(geometry(), NARROW, directions([0.1]))
-    cells = [rng.standard_normal((2, *waves.cells_shape)).astype(np.float32) for waves in (full, plane)]
-    n_n, both = full.cells_shape[0], cells[0].sum(axis=0).reshape(full.cells_shape[0], -1, 4)
-    for n, row in zip(range(1 - n_n, n_n), full.rows(cells[0]), strict=True):
-        place = 0 if n >= 0 else 2
-        np.testing.assert_allclose(row, both[abs(n), :, place] + 1j * both[abs(n), :, place + 1], atol=1e-6)
+    both, single = (complex_noise(rng, *waves.cells_shape).astype(np.complex64) for waves in (full, plane))
+    n_n = len(both)
+    for n, row in zip(range(1 - n_n, n_n), full.rows(both), strict=True):
+        np.testing.assert_array_equal(row, both[abs(n), :, 0 if n >= 0 else 1])
     assert np.all(np.diff(full.lateral) > 0)
-    single = cells[1].sum(axis=0)
-    np.testing.assert_allclose(plane.rows(cells[1]), single[:, ::2] + 1j * single[:, 1::2], atol=1e-6)
+    np.testing.assert_array_equal(plane.rows(single), single)
 
 
 def test_values_are_counted() -> None:

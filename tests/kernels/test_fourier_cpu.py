@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from usbeam.kernels import fourier_cpu
-from usbeam.kernels.lane_fft import stages
 
 from .conftest import complex_noise, from_lanes, to_lanes
 
@@ -65,20 +64,20 @@ def matrix_tables(recording: Recording, reaches: list[tuple[int, int]]) -> dict[
     }
 
 
-def grid_full_matrix(recording: Recording, tables: dict[str, np.ndarray], workers: int, before: int = 0) -> np.ndarray:
-    out = np.full((workers, int(tables["reach"].sum(axis=1).max()) + 1, 4 * N_CELLS), before, np.float32)
-    fourier_cpu.full_matrix(N_TAPS)(
+def grid_full_matrix(recording: Recording, tables: dict[str, np.ndarray], workers: int, before: complex = 0) -> np.ndarray:
+    out = np.full((int(tables["reach"].sum(axis=1).max()) + 1, N_CELLS, 2), before, np.complex64)
+    fourier_cpu.full_matrix(
         recording.spectrum,
         recording.first,
         recording.receive,
         recording.transmit,
         *tables.values(),
         recording.period,
-        *stages(recording.period),
-        TABLE.ravel(),
+        TABLE,
+        workers,
         out,
     )
-    return out.sum(axis=0).view(np.complex64).reshape(out.shape[1], N_CELLS, 2)
+    return out
 
 
 def blackboard_full_matrix(recording: Recording, tables: dict[str, np.ndarray]) -> np.ndarray:
@@ -138,19 +137,19 @@ def wave_tables(recording: Recording, n_waves: int = 6) -> dict[str, np.ndarray]
     }
 
 
-def grid_plane_waves(recording: Recording, tables: dict[str, np.ndarray], workers: int, before: int = 0) -> np.ndarray:
-    out = np.full((workers, N_N, 2 * N_CELLS), before, np.float32)
-    fourier_cpu.plane_waves(N_TAPS)(
+def grid_plane_waves(recording: Recording, tables: dict[str, np.ndarray], workers: int, before: complex = 0) -> np.ndarray:
+    out = np.full((N_N, N_CELLS), before, np.complex64)
+    fourier_cpu.plane_waves(
         recording.spectrum,
         recording.first,
         recording.receive,
         *tables.values(),
         recording.period,
-        *stages(recording.period),
-        TABLE.ravel(),
+        TABLE,
+        workers,
         out,
     )
-    return out.sum(axis=0).view(np.complex64)
+    return out
 
 
 def blackboard_plane_waves(recording: Recording, tables: dict[str, np.ndarray]) -> np.ndarray:
@@ -184,5 +183,5 @@ def test_both_add_to_what_is_there() -> None:
         (grid_full_matrix, matrix_tables(recording, [(2, 3), (1, 1), (3, 2)])),
         (grid_plane_waves, wave_tables(recording)),
     ):
-        more = grid(recording, tables, 2, before=3)
-        np.testing.assert_allclose(more, grid(recording, tables, 2) + (6 + 6j), rtol=1e-5, atol=1e-5)
+        more = grid(recording, tables, 2, before=3 + 2j)
+        np.testing.assert_allclose(more, grid(recording, tables, 2) + (3 + 2j), rtol=1e-5, atol=1e-5)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from usbeam.kernels.lane_fft import stages
 from usbeam.kernels.spectra_cpu import spectra
 
 from .conftest import complex_noise, from_lanes, to_lanes
@@ -29,10 +28,10 @@ class Work:
     first_bin: int
     n_fft: int
 
-    def run(self) -> np.ndarray:
+    def run(self, work_bytes: int = 10**6) -> np.ndarray:
         """Complex ``(n_blocks, n_pairs, 16)``."""
         out = np.full((self.factor.shape[1], len(self.source), 32), np.nan, np.float32)
-        spectra(*vars(self).values(), *stages(self.n_fft), 2, out)
+        spectra(*vars(self).values(), work_bytes, out)
         return from_lanes(out)
 
     def written_out(self) -> np.ndarray:

@@ -25,6 +25,8 @@ Hunter, Drinkwater, Wilcox 2008, IEEE Trans. UFFC 55(11):2450 (full matrix); Gar
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -36,11 +38,12 @@ from usbeam.beamforming.delays import receive_legs, transmit_legs
 from usbeam.beamforming.gridding import Gridding
 from usbeam.beamforming.line import HINT, Line, depth_step, line_of, wave_kind
 from usbeam.beamforming.spectra import Spectra, pass_band
-from usbeam.beamforming.traces import Pairs, pair, same_timing
+from usbeam.beamforming.traces import pair, same_timing
 from usbeam.beamforming.waves import FullMatrix, Geometry, PlaneWaves
 from usbeam.checks import Floats
 from usbeam.errors import ConfigError, GeometryError, TooLarge
 from usbeam.grid import Grid
+from usbeam.kernels.backend import CPU, Backend
 
 WEIGHTINGS = ("das", "adjoint")
 WIDEST = 0.95
@@ -49,6 +52,8 @@ _SHARPEST = 0.1
 """Taper below which no room is made for what a window's edge diffracts: a boxcar rings whatever the period."""
 VALUE_COST, SAMPLE_COST = 2.5, 1.5
 """Work of one value that is spread over the kz grid, and of one sample that is transformed."""
+_SUBSETS = 16
+"""Subsets whose pairs are remembered, at some 60 bytes per trace."""
 
 
 class Fourier:
@@ -76,6 +81,8 @@ class Fourier:
         Bytes for spectra, tables and cells.
     taps, oversampling, period
         Of the gridding; lateral period [m], by the rule above if not given.
+    backend
+        Where images are made.
 
     Attributes
     ----------
@@ -107,11 +114,9 @@ class Fourier:
         taps: int = 4,
         oversampling: float = 2.0,
         period: float | None = None,
+        backend: Backend = CPU,
     ) -> None:
         from scipy.fft import next_fast_len
-
-        from usbeam.kernels.lane_fft import stages
-        from usbeam.kernels.lateral_cpu import N_COLUMNS
 
         if weighting not in WEIGHTINGS:
             raise ConfigError(
@@ -121,6 +126,7 @@ class Fourier:
         step = depth_step(acquisition, grid)
         windows = (transmit_window, receive_window) if kind == "element" else (receive_window,)
         _refuse_wide(windows)
+        self.backend = backend
         self._acquisition, self._receive_weights = acquisition, receive_weights
         self.band = pass_band(acquisition, band)
         x, z = grid.x - line.origin, grid.z - line.depth
@@ -141,7 +147,7 @@ class Fourier:
         wanted = across + aside if period is None else period
         n_period = cast(int, next_fast_len(int(np.ceil(wanted / line.pitch)), real=True))
         self.period = n_period * line.pitch
-        self._gridding = Gridding(len(z), step, taps, oversampling)
+        self._gridding = Gridding(len(z), step, taps, oversampling, backend=backend)
 
         shift, direction = _reference(acquisition, line, sound_speed)
         # The longest way on a leg: at the widest angle, or from the far end of the line.
@@ -152,7 +158,8 @@ class Fourier:
             corners = np.array([[edge, 0.0, depth] for edge in x[[0, -1]] for depth in (first, deepest)])
             reached = corners @ direction.T
             path = path[0] + float(reached.min()), path[1] + float(reached.max())
-        self._spectra = Spectra(acquisition, shift, self.band, (path[0] / sound_speed, path[1] / sound_speed))
+        travel = path[0] / sound_speed, path[1] / sound_speed
+        self._spectra = Spectra(acquisition, shift, self.band, travel, backend=backend)
         geometry = Geometry(
             slot=line.slot,
             pitch=line.pitch,
@@ -161,36 +168,37 @@ class Fourier:
             depth=float(z[self._gridding.center]),
             gridding=self._gridding,
             weighting=weighting,
+            backend=backend,
         )
         if direction is None:
             fires = acquisition.transmits.element_index
             self._waves = FullMatrix(geometry, (transmit_window, receive_window), fires)
         else:
             self._waves = PlaneWaves(geometry, receive_window, direction)
-        _refuse_huge(self.period, self._waves.bytes_per_worker(acquisition.n_tx))
-        self._stages = stages(n_period)
+        _refuse_huge(self.period, self._waves.bytes_at_work(acquisition.n_tx), backend)
         self._n_x = len(x)
         # Whole groups of columns, as the kernel takes them.
-        padded = np.pad(x, (0, -len(x) % N_COLUMNS))
-        self._lateral = np.exp(1j * np.multiply.outer(self._waves.lateral, padded)).astype(np.complex64)
+        padded = np.pad(x, (0, -len(x) % backend.lateral.N_COLUMNS))
+        lateral = np.exp(1j * np.multiply.outer(self._waves.lateral, padded)).astype(np.complex64)
+        self._lateral = backend.asarray(lateral)
         spread = np.maximum(z, 0) ** (self._waves.n_legs / 2) if weighting == "das" else np.ones_like(z)
-        self._spread = spread.astype(np.float32)
+        self._spread = backend.asarray(spread.astype(np.float32))
         self._folds = fold and kind == "element" and transmit_window == receive_window and same_timing(acquisition)
+        self._places: Callable[[bytes], Any] = lru_cache(_SUBSETS)(self._placed)
         self._divide(memory_budget)
 
     def _divide(self, budget: float) -> None:
-        """At most half of the budget for a worker per thread, the rest for spectra and tables (runs of blocks)."""
-        from numba import get_num_threads
-
+        """At most half of the budget for blocks of frequencies at work, the rest for spectra and tables (runs)."""
         n_tx, n_blocks = self._acquisition.n_tx, len(self._spectra.frequencies)
         tables = sum(table.nbytes for table in self._waves.tables(slice(0, 1)))
         per_block = 128 * n_tx * self._acquisition.n_rx + tables
-        per_worker = self._waves.bytes_per_worker(n_tx)
-        room = budget - min(budget / 2, get_num_threads() * per_worker)
+        at_work, most = self._waves.bytes_at_work(n_tx), min(self.backend.fourier.most_at_once(), n_blocks)
+        room = budget - min(budget / 2, most * at_work)
         length = int(np.clip(room // per_block, 1, n_blocks))
         self._runs = [slice(start, min(start + length, n_blocks)) for start in range(0, n_blocks, length)]
-        most = int((budget - length * per_block) // per_worker)
-        self._n_workers = max(1, min(most, length, get_num_threads()))
+        # Spectra are made and gridded in turn, in the same room.
+        self._work_bytes = max(0, int(budget - length * per_block))
+        self._at_once = max(1, min(self._work_bytes // at_work, length, most))
         self._kept = self._waves.tables(self._runs[0]) if len(self._runs) == 1 else None
 
     def folds(self, subsets: npt.NDArray[np.float32]) -> bool:
@@ -209,34 +217,46 @@ class Fourier:
         n_traces = np.count_nonzero(subsets) * n_heard
         return VALUE_COST * len(subsets) * self._waves.n_values + SAMPLE_COST * n_traces * self._spectra.n_fft
 
-    def __call__(self, frame: npt.NDArray[Any], subsets: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
-        """Images ``(n_subsets, n_z, n_x)`` of one frame ``(n_tx, n_rx, n_samples)``, contiguous.
+    def __call__(self, frames: Any, subsets: npt.NDArray[np.float32]) -> Any:
+        """Images ``(n_frames, n_subsets, n_z, n_x)`` complex64, contiguous, on the device.
 
         Parameters
         ----------
-        frame
-            As recorded.
+        frames : (n_frames, n_tx, n_rx, n_samples)
+            As recorded, on the device.
         subsets : (n_subsets, n_tx)
             Transmit weights, one row per image.
         """
-        from usbeam.kernels.lateral_cpu import columns
-
-        images = np.empty((len(subsets), len(self._spread), self._n_x), np.complex64)
-        for image, weights in zip(images, subsets, strict=True):
-            pairs = pair(self._acquisition, weights, np.flatnonzero(weights), self._folds, self._receive_weights)
-            cells = np.zeros((self._n_workers, *self._waves.cells_shape), np.float32)
-            for run in self._runs:
-                self._add_run(frame, pairs, run, cells)
-            rows = self._waves.rows(cells)
-            waves = np.empty((self._lateral.shape[1], rows.shape[1]), np.complex64)
-            columns(self._lateral, rows, waves)
-            image[:] = (self._gridding.depths(waves[: self._n_x], self._waves.lowest) * self._spread).T
+        shape = len(frames), len(subsets), len(self._spread), self._n_x
+        images = self.backend.xp.empty(shape, np.complex64)
+        for i, weights in enumerate(subsets):
+            placed = self._places(weights.astype(np.float32).tobytes())
+            for image, frame in zip(images[:, i], frames, strict=True):
+                self._image(frame, placed, image)
         return images
 
-    def _add_run(self, frame: npt.NDArray[Any], pairs: Pairs, run: slice, cells: npt.NDArray[np.float32]) -> None:
+    def _placed(self, weights: bytes) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """What spectra and waves need of the pairs of a subset, on the device."""
+        subset = np.frombuffer(weights, np.float32)
+        pairs = pair(self._acquisition, subset, np.flatnonzero(subset), self._folds, self._receive_weights)
+        return self._spectra.sources(pairs), self._waves.places(pairs)
+
+    def _image(self, frame: Any, placed: tuple[tuple[Any, ...], tuple[Any, ...]], image: Any) -> None:
+        """Fill one image ``(n_z, n_x)``."""
+        xp = self.backend.xp
+        cells = xp.zeros(self._waves.cells_shape, np.complex64)
+        for run in self._runs:
+            self._add_run(frame, *placed, run, cells)
+        rows = self._waves.rows(cells)
+        waves = xp.empty((self._lateral.shape[1], rows.shape[1]), np.complex64)
+        self.backend.lateral.columns(self._lateral, rows, waves)
+        image[:] = (self._gridding.depths(waves[: self._n_x], self._waves.lowest) * self._spread).T
+
+    def _add_run(self, frame: Any, sources: tuple[Any, ...], places: tuple[Any, ...], run: slice, cells: Any) -> None:
         """Transform the traces over a run of frequencies and grid them; the spectra are gone when this returns."""
         tables = self._waves.tables(run) if self._kept is None else self._kept
-        self._waves.grid(self._spectra(frame, pairs, run), pairs, tables, self._stages, cells)
+        spectrum = self._spectra(frame, sources, run, self._work_bytes)
+        self._waves.grid(spectrum, places, tables, self._at_once, cells)
 
 
 def _reference(acquisition: Acquisition, line: Line, sound_speed: float) -> tuple[Floats, Floats | None]:
@@ -258,18 +278,25 @@ def _spread_aside(window: Window, depth: float, wavelength: float) -> float:
     )
 
 
-def _refuse_huge(period: float, worker_bytes: float) -> None:
+def _refuse_huge(period: float, work_bytes: float, backend: Backend) -> None:
     """A lateral period so long, or a pitch so fine, that not even one block of frequencies fits."""
-    import psutil
-
-    free = psutil.virtual_memory().available
-    if worker_bytes > 0.8 * free:
+    free = _free(backend)
+    if work_bytes > 0.8 * free:
         raise TooLarge(
-            f"a lateral period of {period:.3g} m takes {worker_bytes / 1e9:.3g} GB",
+            f"a lateral period of {period:.3g} m takes {work_bytes / 1e9:.3g} GB",
             location="transmit_f_number, f_number, grid",
             expected=f"at most 80 % of the {free / 1e9:.3g} GB that are free",
             hint=f"accept smaller angles (a larger f-number), image less depth, or {HINT}",
         )
+
+
+def _free(backend: Backend) -> int:
+    """Bytes of the device's memory that nothing uses."""
+    if backend.device == "gpu":
+        return backend.xp.cuda.runtime.memGetInfo()[0]
+    import psutil
+
+    return psutil.virtual_memory().available
 
 
 def _refuse_wide(windows: tuple[Window, ...]) -> None:

@@ -17,9 +17,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from usbeam.checks import Floats
+from usbeam.kernels.backend import CPU, Backend
 
 _N_ROWS = 1024
 """Fractions of a cell that the table of taps tells apart; a power of two, so that no fraction rounds up to it."""
@@ -38,6 +38,8 @@ class Gridding:
         Cells that each wave is spread over; even.
     oversampling
         Size of the grid in units of `n_depths`.
+    backend
+        Where waves are summed.
 
     Attributes
     ----------
@@ -45,14 +47,16 @@ class Gridding:
         Step of the grid [rad/m].
     center : int
         Index of the depth that phases are counted from.
-    table : (n_rows * n_taps,) float32
-        Taps for each fraction of a cell: tap k of a wave at u goes to cell ``floor(u) - n_taps / 2 + 1 + k``.
+    table : (n_rows, n_taps) float32
+        Taps for each fraction of a cell, on the device: tap k of a wave at u goes to cell
+        ``floor(u) - n_taps / 2 + 1 + k``.
     """
 
-    def __init__(self, n_depths: int, step: float, n_taps: int, oversampling: float) -> None:
+    def __init__(self, n_depths: int, step: float, n_taps: int, oversampling: float, *, backend: Backend = CPU) -> None:
         from scipy.fft import next_fast_len
 
         least = max(int(np.ceil(oversampling * n_depths)), 2 * n_taps)
+        self._backend = backend
         self.n_taps, self.n_cells = n_taps, cast(int, next_fast_len(least))
         self.cell = 2 * np.pi / (self.n_cells * step)
         self.center = n_depths // 2
@@ -61,34 +65,35 @@ class Gridding:
         fraction = (np.arange(_N_ROWS)[:, None] + 0.5) / _N_ROWS
         distance = fraction + n_taps // 2 - 1 - np.arange(n_taps)
         inside = np.sqrt(np.maximum(0, 1 - (2 * distance / n_taps) ** 2))
-        self.table = np.i0(beta * inside).astype(np.float32).ravel()
-        self._rows = (np.arange(n_depths) - self.center) % self.n_cells
+        self.table: Any = backend.asarray(np.i0(beta * inside).astype(np.float32))
+        self._rows = backend.asarray((np.arange(n_depths) - self.center) % self.n_cells)
         argument = n_taps * np.pi * (np.arange(n_depths) - self.center) / self.n_cells
         root = np.sqrt((beta**2 - argument**2).astype(np.complex128))
-        self._gain = (self.n_cells / (n_taps * np.sinh(root) / root).real).astype(np.float32)
+        self._gain = backend.asarray((self.n_cells / (n_taps * np.sinh(root) / root).real).astype(np.float32))
 
-    def depths(self, waves: npt.NDArray[np.complex64], lowest: int) -> npt.NDArray[np.complex64]:
+    def depths(self, waves: Any, lowest: int) -> Any:
         """Sum the gridded waves at every depth.
 
         Parameters
         ----------
-        waves : (n, n_waves)
-            Cells that received taps, the first being tap 0 of a wave at ``floor(u) = lowest``.
+        waves : (n, n_waves) complex64
+            On the device: cells that received taps, the first being tap 0 of a wave at ``floor(u) = lowest``.
         lowest
             As said.
 
         Returns
         -------
-        (n, n_depths)
+        (n, n_depths) complex64
         """
-        import scipy.fft
-
-        folded = np.zeros((len(waves), self.n_cells), np.complex64)
-        cell = (np.arange(waves.shape[1]) + lowest - self.n_taps // 2 + 1) % self.n_cells
-        for start in range(0, waves.shape[1], self.n_cells):  # a depth does not tell cells apart that lie a grid apart
-            part = slice(start, start + self.n_cells)
-            folded[:, cell[part]] += waves[:, part]
-        return cast(Any, scipy.fft).ifft(folded, axis=1, overwrite_x=True)[:, self._rows] * self._gain
+        folded = self._backend.xp.zeros((len(waves), self.n_cells), np.complex64)
+        # A depth does not tell cells apart that lie a grid apart.
+        n_waves, start = waves.shape[1], 0
+        while start < n_waves:
+            cell = (start + lowest - self.n_taps // 2 + 1) % self.n_cells
+            stop = min(n_waves, start + self.n_cells - cell)
+            folded[:, cell : cell + stop - start] += waves[:, start:stop]
+            start = stop
+        return self._backend.fft.ifft(folded, axis=1, overwrite_x=True)[:, self._rows] * self._gain
 
     def cells(self, kz: Floats) -> Floats:
         """Wavenumbers [rad/m] in cells."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from usbeam.acquisition import Acquisition
 from usbeam.beamforming.sampling import ASSUMED_BANDWIDTH
 from usbeam.beamforming.traces import Pairs
 from usbeam.checks import Floats
 from usbeam.errors import ConfigError
+from usbeam.kernels.backend import CPU, Backend
 
 EDGE_DB = 40.0
 """The default pass-band ends where a Gaussian pulse has fallen by so much: what is cut off rings no louder."""
@@ -79,6 +79,8 @@ class Spectra:
     travel
         Shortest and longest travel time that the image asks for [s]. Times between them that were not recorded are
         zero; they must have room, or the other end of the record would be read in their place.
+    backend
+        Where traces are transformed.
 
     Attributes
     ----------
@@ -89,18 +91,23 @@ class Spectra:
     """
 
     def __init__(
-        self, acquisition: Acquisition, shift: Floats, band: tuple[float, float], travel: tuple[float, float]
+        self,
+        acquisition: Acquisition,
+        shift: Floats,
+        band: tuple[float, float],
+        travel: tuple[float, float],
+        *,
+        backend: Backend = CPU,
     ) -> None:
         from scipy.fft import next_fast_len
 
-        from usbeam.kernels.lane_fft import stages
         from usbeam.kernels.lanes import N_LANES
 
+        self._backend = backend
         rate, mixed = acquisition.sampling_frequency, acquisition.demodulation_frequency
         margin = _MARGIN / (band[1] - band[0])
         earliest, latest = travel[0] - margin, travel[1] + margin
         self.n_fft = cast(int, next_fast_len(int(np.ceil((latest - earliest) * rate)) + 1, real=True))
-        self._stages = stages(self.n_fft)
         # Bins that mean one frequency each: neither 0 Hz nor half the sampling frequency of RF data.
         half = (self.n_fft - 1) // 2
         first, last = (-half, half) if mixed else (1, half if acquisition.kind == "rf" else self.n_fft - 1)
@@ -112,51 +119,53 @@ class Spectra:
         self._first_bin = low
         self.frequencies = (mixed + bins * rate / self.n_fft).reshape(n_blocks, N_LANES)
         # Each transmit's first sample in the transform, and the travel time that it holds.
-        self._first_sample = np.floor((earliest + shift) * rate).astype(np.int64)
-        begins = self._first_sample / rate - shift
+        first_sample = np.floor((earliest + shift) * rate).astype(np.int64)
+        self._first_sample = backend.asarray(first_sample)
+        begins = first_sample / rate - shift
         phase = -np.multiply.outer(begins, self.frequencies)
         if mixed:  # mixing is undone with the time after the trigger
-            phase += (mixed * (np.asarray(acquisition.start_time) + self._first_sample / rate))[:, None, None]
+            phase += (mixed * (np.asarray(acquisition.start_time) + first_sample / rate))[:, None, None]
         gain = np.where(np.arange(n_blocks * N_LANES) < count, 1, 0) / self.n_fft
         if acquisition.kind == "rf":  # negative frequencies are left out: the signal becomes analytic
             gain = 2 * gain
         factor = gain.reshape(n_blocks, N_LANES) * np.exp(2j * np.pi * (phase % 1.0))
-        self._factor = np.concatenate([factor.real, factor.imag], axis=-1).astype(np.float32)
+        self._factor = backend.asarray(np.concatenate([factor.real, factor.imag], axis=-1).astype(np.float32))
 
-    def __call__(self, frame: npt.NDArray[Any], pairs: Pairs, blocks: slice) -> npt.NDArray[np.float32]:
+    def sources(self, pairs: Pairs) -> tuple[Any, ...]:
+        """What the kernel needs of some pairs, on the device: source, weight, owner."""
+        owner = np.repeat(pairs.transmits, np.diff(pairs.first))
+        return tuple(map(self._backend.asarray, (pairs.source, pairs.weight, owner)))
+
+    def __call__(self, frame: Any, sources: tuple[Any, ...], blocks: slice, work_bytes: int) -> Any:
         """Spectra of pairs in some blocks of frequencies.
 
         Parameters
         ----------
         frame : (n_tx, n_rx, n_samples)
-            As recorded.
-        pairs
-            Which traces are added, and with what weights.
+            As recorded, on the device.
+        sources
+            From `sources`: which traces are added, and with what weights.
         blocks
             Which rows of `frequencies`, from a stated start on.
+        work_bytes
+            Room for traces that are being transformed.
 
         Returns
         -------
         (n_blocks, n_pairs, 32) float32
-            Complex lane elements (`usbeam.kernels.lanes`).
+            Complex lane elements (`usbeam.kernels.lanes`), on the device.
         """
-        from numba import get_num_threads
-
-        from usbeam.kernels.spectra_cpu import spectra
-
-        factor = np.ascontiguousarray(self._factor[:, blocks])
-        out = np.empty((factor.shape[1], len(pairs), factor.shape[2]), np.float32)
-        spectra(
+        xp = self._backend.xp
+        factor = xp.ascontiguousarray(self._factor[:, blocks])
+        out = xp.empty((factor.shape[1], len(sources[0]), factor.shape[2]), np.float32)
+        self._backend.spectra.spectra(
             frame.reshape(-1, frame.shape[-1]),
-            pairs.source,
-            pairs.weight,
-            np.repeat(pairs.transmits, np.diff(pairs.first)),
+            *sources,
             self._first_sample,
             factor,
-            self._first_bin + blocks.start * (factor.shape[2] // 2),
+            self._first_bin + blocks.start * self.frequencies.shape[1],
             self.n_fft,
-            *self._stages,
-            get_num_threads(),
+            work_bytes,
             out,
         )
         return out

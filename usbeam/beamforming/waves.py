@@ -1,7 +1,8 @@
 """Transmits and receivers as waves: weights, phases and heights of the wavenumbers that make an image.
 
-`FullMatrix` (each element fires alone) and `PlaneWaves` have the same surface: `grid` adds the spectra of some traces
-to the cells of a (lateral wavenumber, kz) grid, `rows` returns those cells with the lateral wavenumber rising.
+`FullMatrix` (each element fires alone) and `PlaneWaves` have the same surface: `tables` and `places` hold what the
+kernel needs of some frequencies and of some pairs, `grid` adds the pairs' spectra to the cells of a (lateral
+wavenumber, kz) grid, `rows` returns those cells with the lateral wavenumber rising.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ from usbeam.beamforming.apodization import Window
 from usbeam.beamforming.gridding import Gridding
 from usbeam.beamforming.traces import Pairs
 from usbeam.checks import Floats
-
-Cells = npt.NDArray[np.float32]
-"""(n_workers, n_n, n_numbers) float32: each worker adds to its own."""
+from usbeam.kernels.backend import CPU, Backend
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +40,8 @@ class Geometry:
         The kz grid.
     weighting
         ``das`` or ``adjoint``.
+    backend
+        Where waves are gridded.
     """
 
     slot: npt.NDArray[np.int64]
@@ -50,6 +51,7 @@ class Geometry:
     depth: float
     gridding: Gridding
     weighting: str
+    backend: Backend = CPU
 
     @property
     def dk(self) -> float:
@@ -67,6 +69,10 @@ class Geometry:
             size = size * np.sqrt(2 * np.pi * k**2 / kz**3)
         # The constant phase is that of a stationary point.
         return _complex_lanes(size, phase + np.pi / 4)
+
+    def on_device(self, *arrays: npt.NDArray[Any]) -> tuple[Any, ...]:
+        """The arrays where waves are gridded."""
+        return tuple(map(self.backend.asarray, arrays))
 
 
 def _complex_lanes(size: Floats, phase: Floats) -> npt.NDArray[np.float32]:
@@ -93,8 +99,6 @@ class FullMatrix:
     """
 
     n_legs = 2
-    _numbers = 4
-    """Per cell: a complex value for n and one for -n, which share weights and heights."""
 
     def __init__(self, geometry: Geometry, windows: tuple[Window, Window], fires: npt.NDArray[np.int64]) -> None:
         self._geometry, self._windows = geometry, windows
@@ -113,9 +117,9 @@ class FullMatrix:
         self._n_n = int(self._reach.sum(axis=1).max()) + 1
 
     @property
-    def cells_shape(self) -> tuple[int, int]:
-        """Of the cells that one worker adds to."""
-        return self._n_n, self._n_cells * self._numbers
+    def cells_shape(self) -> tuple[int, ...]:
+        """Of the cells, complex: a value for n and one for -n, which share weights and heights."""
+        return self._n_n, self._n_cells, 2
 
     @property
     def lateral(self) -> Floats:
@@ -127,12 +131,12 @@ class FullMatrix:
         """Values that are spread over cells for one image."""
         return int(np.sum(16 * np.prod(2 * self._reach + 1, axis=1)))
 
-    def bytes_per_worker(self, n_tx: int) -> int:
-        """Room for a block's spectrum, and cells."""
-        period = self._geometry.period
-        return 128 * period * (period + n_tx + 2) + 4 * int(np.prod(self.cells_shape))
+    def bytes_at_work(self, n_tx: int) -> int:
+        """Room for each block of frequencies that is at work."""
+        cell_bytes = 8 * int(np.prod(self.cells_shape))
+        return self._geometry.backend.fourier.full_matrix_bytes(n_tx, self._geometry.period, cell_bytes)
 
-    def tables(self, blocks: slice) -> tuple[npt.NDArray[Any], ...]:
+    def tables(self, blocks: slice) -> tuple[Any, ...]:
         """What the kernel needs of some blocks: reach, transmit and receive leg, heights, lowest cell."""
         geometry = self._geometry
         k = geometry.k[blocks, None, :]
@@ -140,29 +144,26 @@ class FullMatrix:
         phase = kz * geometry.depth
         legs = [geometry.leg(window, self._q, k, kz, phase) for window in self._windows]
         height = geometry.gridding.cells(kz) - self._lowest[blocks, None, None] / 2
-        return self._reach[blocks], *legs, height.astype(np.float32), self._lowest[blocks] - self.lowest
+        lowest = self._lowest[blocks] - self.lowest
+        return geometry.on_device(self._reach[blocks], *legs, height.astype(np.float32), lowest)
 
-    def grid(self, spectrum: npt.NDArray[np.float32], pairs: Pairs, tables: Any, stages: Any, cells: Cells) -> None:
-        """Add the spectra of some pairs, in some blocks, to the cells."""
-        from usbeam.kernels import fourier_cpu
-
+    def places(self, pairs: Pairs) -> tuple[Any, ...]:
+        """What the kernel needs of some pairs: first pair of each transmit, places of receivers and transmits."""
         geometry = self._geometry
-        fourier_cpu.full_matrix(geometry.gridding.n_taps)(
-            spectrum,
-            pairs.first,
-            geometry.slot[pairs.element],
-            geometry.slot[self._fires[pairs.transmits]],
-            *tables,
-            geometry.period,
-            *stages,
-            geometry.gridding.table,
-            cells,
+        return geometry.on_device(
+            pairs.first, geometry.slot[pairs.element], geometry.slot[self._fires[pairs.transmits]]
         )
 
-    def rows(self, cells: Cells) -> npt.NDArray[np.complex64]:
-        """(n_rows, n_cells), in the order of `lateral`."""
-        both = cells.sum(axis=0).view(np.complex64).reshape(self._n_n, self._n_cells, 2)
-        return np.concatenate([both[:0:-1, :, 1], both[:, :, 0]])
+    def grid(self, spectrum: Any, places: tuple[Any, ...], tables: tuple[Any, ...], at_once: int, cells: Any) -> None:
+        """Add the spectra of some pairs, in some blocks, to the cells; so many blocks at a time."""
+        geometry = self._geometry
+        geometry.backend.fourier.full_matrix(
+            spectrum, *places, *tables, geometry.period, geometry.gridding.table, at_once, cells
+        )
+
+    def rows(self, cells: Any) -> Any:
+        """(n_rows, n_cells) complex64, in the order of `lateral`."""
+        return self._geometry.backend.xp.concatenate([cells[:0:-1, :, 1], cells[:, :, 0]])
 
 
 class PlaneWaves:
@@ -179,7 +180,6 @@ class PlaneWaves:
     """
 
     n_legs = 1
-    _numbers = 2
 
     def __init__(self, geometry: Geometry, window: Window, direction: Floats) -> None:
         self._geometry, self._window, self._direction = geometry, window, direction
@@ -201,9 +201,9 @@ class PlaneWaves:
         self._n_cells = _whole_vectors(highest - self.lowest + geometry.gridding.n_taps + 1)
 
     @property
-    def cells_shape(self) -> tuple[int, int]:
-        """Of the cells that one worker adds to."""
-        return len(self._n), self._n_cells * self._numbers
+    def cells_shape(self) -> tuple[int, ...]:
+        """Of the cells, complex."""
+        return len(self._n), self._n_cells
 
     @property
     def lateral(self) -> Floats:
@@ -215,18 +215,19 @@ class PlaneWaves:
         """Values that are spread over cells for one image."""
         return int(16 * np.sum(np.diff(self._rows, axis=-1)))
 
-    def bytes_per_worker(self, n_tx: int) -> int:
-        """Room for a trace's spectrum, and cells."""
-        return 128 * (2 * self._geometry.period + int(self._geometry.slot.max()) + 1) + 4 * int(
-            np.prod(self.cells_shape)
-        )
+    def bytes_at_work(self, n_tx: int) -> int:
+        """Room for each block of frequencies that is at work."""
+        geometry, cell_bytes = self._geometry, 8 * int(np.prod(self.cells_shape))
+        n_slots = int(geometry.slot.max()) + 1
+        return geometry.backend.fourier.plane_waves_bytes(n_tx, n_slots, geometry.period, cell_bytes)
 
-    def tables(self, blocks: slice) -> tuple[npt.NDArray[Any], ...]:
+    def tables(self, blocks: slice) -> tuple[Any, ...]:
         """What the kernel needs of some blocks: turn, rows, leg, heights, lowest cell."""
         # Block by block: what is worked out in float64 stays small.
         each = [self._table(block) for block in range(*blocks.indices(len(self._rows)))]
         turn, leg, height = (np.stack(part) for part in zip(*each, strict=True))
-        return turn, self._rows[blocks], leg, height, self._lowest[blocks] - self.lowest
+        lowest = self._lowest[blocks] - self.lowest
+        return self._geometry.on_device(turn, self._rows[blocks], leg, height, lowest)
 
     def _table(self, block: int) -> tuple[npt.NDArray[np.float32], ...]:
         """Turn, leg and heights of one block, for every transmit and row."""
@@ -241,29 +242,18 @@ class PlaneWaves:
         turn = _complex_lanes(np.ones(1), across[:, 0] * geometry.pitch)
         return turn, leg, height.astype(np.float32)
 
-    def grid(self, spectrum: npt.NDArray[np.float32], pairs: Pairs, tables: Any, stages: Any, cells: Cells) -> None:
-        """Add the spectra of some pairs, in some blocks, to the cells."""
-        from usbeam.kernels import fourier_cpu
-
+    def places(self, pairs: Pairs) -> tuple[Any, ...]:
+        """What the kernel needs of some pairs: first pair of each transmit, places of receivers, rows of the tables."""
         geometry = self._geometry
-        turn, rows, leg, height, lowest = tables
-        chosen = pairs.transmits
-        fourier_cpu.plane_waves(geometry.gridding.n_taps)(
-            spectrum,
-            pairs.first,
-            geometry.slot[pairs.element],
-            chosen,
-            turn,
-            rows,
-            leg,
-            height,
-            lowest,
-            geometry.period,
-            *stages,
-            geometry.gridding.table,
-            cells,
+        return geometry.on_device(pairs.first, geometry.slot[pairs.element], pairs.transmits)
+
+    def grid(self, spectrum: Any, places: tuple[Any, ...], tables: tuple[Any, ...], at_once: int, cells: Any) -> None:
+        """Add the spectra of some pairs, in some blocks, to the cells; so many blocks at a time."""
+        geometry = self._geometry
+        geometry.backend.fourier.plane_waves(
+            spectrum, *places, *tables, geometry.period, geometry.gridding.table, at_once, cells
         )
 
-    def rows(self, cells: Cells) -> npt.NDArray[np.complex64]:
-        """(n_rows, n_cells), in the order of `lateral`."""
-        return cells.sum(axis=0).view(np.complex64)
+    def rows(self, cells: Any) -> Any:
+        """(n_rows, n_cells) complex64, in the order of `lateral`."""
+        return cells

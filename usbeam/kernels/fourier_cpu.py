@@ -2,7 +2,7 @@
 
 Frequencies come in blocks of sixteen, side by side in vector lanes (`usbeam.kernels.lanes`). Each worker makes the
 spatial spectrum of a block and grids it before it begins the next, so that what it works on stays in its cache and no
-worker waits for another.
+worker waits for another. Workers but the first add to cells of their own, which are summed at the end.
 
 Vocabulary: *slot*, an element's place on the line, counted in pitches; *period*, the length L of the lateral transform
 in pitches; *cell*, a step of the kz grid; *height*, kz of a leg in cells; *reach*, the largest |m| of a leg's
@@ -15,13 +15,12 @@ wavenumbers m dk in a block.
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 
 from usbeam.kernels.conventions import NUMBA_OPTIONS
-from usbeam.kernels.lane_fft import transform
+from usbeam.kernels.lane_fft import stages, transform
 from usbeam.kernels.lanes import ELEMENT, N_LANES, load, store, store_interleaved
 from usbeam.kernels.simd import spread_taps
 
@@ -102,38 +101,8 @@ def _double_spectrum(spectrum, offset, first, receive_slot, transmit_slot, reach
 
 
 @functools.cache
-def full_matrix(n_taps) -> Any:
-    """The kernel `grid_full_matrix` for a number of taps.
-
-    ``grid_full_matrix(spectrum, first, receive_slot, transmit_slot, reach, transmit_leg, receive_leg, height, lowest,
-    period, radices, twiddles, table, out)`` adds, for every n >= 0, the pairs (kt, kr) with kt + kr = n dk and those
-    with -n dk, which have the same weights and heights; (kt, kr) and (kr, kt) have the same height.
-
-    Parameters
-    ----------
-    spectrum : (n_blocks, n_pairs, 32) float32
-        Complex lane elements, from `spectra_cpu.spectra`.
-    first : (n_tx + 1,) int64
-        Transmit i has the pairs ``first[i]:first[i + 1]``.
-    receive_slot, transmit_slot : (n_pairs,), (n_tx,) int64
-        Places on the line.
-    reach : (n_blocks, 2) int64
-        Of the transmit and the receive leg.
-    transmit_leg, receive_leg : (n_blocks, n_m, 32) float32
-        Complex lane elements: weight and phase of a leg with wavenumber +-m dk; 0 beyond the leg's own reach.
-    height : (n_blocks, n_m, 16) float32
-        kz of a leg, in cells above half of the block's lowest cell.
-    lowest : (n_blocks,) int64
-        Cell of `out` where a block begins.
-    period : int
-        Length of the lateral transforms.
-    radices, twiddles
-        From `lane_fft.stages(period)`.
-    table : (n_rows * n_taps,) float32
-        Tap weights for each fraction of a cell; n_rows is a power of two.
-    out : (n_workers, n_n, n_cells * 4) float32
-        Added to: real and imaginary part for n, then for -n (for n = 0 the same again).
-    """
+def _make_full_matrix(n_taps):
+    """The kernel for a number of taps, with stages of the lateral transform and cells for each further worker."""
     spread = _make_spread(4, n_taps)
 
     @njit(**NUMBA_OPTIONS)
@@ -176,27 +145,29 @@ def full_matrix(n_taps) -> Any:
         height,
         lowest,
         period,
-        radices,
-        twiddles,
+        stages,
         table,
+        further,
         out,
     ):
         n_blocks, n_pairs, _ = spectrum.shape
-        n_m, n_cells = height.shape[1], out.shape[2] // 4
+        n_m, n_cells = height.shape[1], out.shape[1] // 4
         samples, heights = spectrum.reshape(-1), height.reshape(-1)
         transmit_legs, receive_legs = transmit_leg.reshape(-1), receive_leg.reshape(-1)
-        for worker in prange(out.shape[0]):
-            cells = out[worker].reshape(-1)
+        n_workers = 1 + further.shape[0]
+        for worker in prange(n_workers):
+            cells = further[worker - 1].reshape(-1) if worker else out.reshape(-1)
             values = np.empty(5 * N_LANES, np.float32)
             data = np.empty(period * ELEMENT, np.float32)
             work = np.empty(period * ELEMENT, np.float32)
             across = np.empty(period * transmit_slot.size * ELEMENT, np.float32)
             double = np.empty(period * period * ELEMENT, np.float32)
             rooms = (data, work, across, double)
-            for block in range(worker, n_blocks, out.shape[0]):
+            for block in range(worker, n_blocks, n_workers):
                 both, most = reach[block], max(reach[block, 0], reach[block, 1])
-                offset, stages = block * n_pairs, (radices, twiddles)
-                _double_spectrum(samples, offset, first, receive_slot, transmit_slot, most, stages, period, rooms)
+                _double_spectrum(
+                    samples, block * n_pairs, first, receive_slot, transmit_slot, most, stages, period, rooms
+                )
                 for n in range(both[0] + both[1] + 1):
                     grid_row(
                         n,
@@ -217,50 +188,30 @@ def full_matrix(n_taps) -> Any:
 
 
 @functools.cache
-def plane_waves(n_taps) -> Any:
-    """The kernel `grid_plane_waves` for a number of taps.
-
-    ``grid_plane_waves(spectrum, first, receive_slot, transmit, turn, rows, leg, height, lowest, period, radices,
-    twiddles, table, out)``: a plane wave has one lateral wavenumber kt, not on the grid of m dk. The traces are turned
-    by exp(i kt x) before their transform, whose wavenumbers then are kr = n dk - kt for whole n.
-
-    Parameters
-    ----------
-    spectrum, first, receive_slot, lowest, period, radices, twiddles, table
-        As for `full_matrix`.
-    transmit : (n_tx,) int64
-        Rows of the tables that follow.
-    turn : (n_blocks, n_waves, 32) float32
-        Complex lane elements: exp(i kt pitch).
-    rows : (n_blocks, n_waves, 2) int64
-        Rows ``start:stop`` of `out` in which a transmit counts.
-    leg : (n_blocks, n_waves, n_n, 32) float32
-        Complex lane elements: weight and phase of the receive leg with kr = n dk - kt, transmit phase included.
-    height : (n_blocks, n_waves, n_n, 16) float32
-        kz of both legs together, in cells above the block's lowest.
-    out : (n_workers, n_n, n_cells * 2) float32
-        Added to; the middle row is n = 0.
-    """
+def _make_plane_waves(n_taps):
+    """The kernel for a number of taps, with stages of the lateral transform and cells for each further worker."""
     spread = _make_spread(2, n_taps)
 
     @njit(parallel=True, **NUMBA_OPTIONS)
     def grid_plane_waves(
-        spectrum, first, receive_slot, transmit, turn, rows, leg, height, lowest, period, radices, twiddles, table, out
+        spectrum, first, receive_slot, transmit, turn, rows, leg, height, lowest, period, stages, table, further, out
     ):
+        radices, twiddles = stages
         n_blocks, n_pairs, _ = spectrum.shape
         _, n_waves, n_n, _ = leg.shape
-        n_cells, n_slots = out.shape[2] // 2, 1
+        n_cells, n_slots = out.shape[1] // 2, 1
         for slot in receive_slot:
             n_slots = max(n_slots, slot + 1)
         samples, legs, heights, turns = spectrum.reshape(-1), leg.reshape(-1), height.reshape(-1), turn.reshape(-1)
-        for worker in prange(out.shape[0]):
-            cells = out[worker].reshape(-1)
+        n_workers = 1 + further.shape[0]
+        for worker in prange(n_workers):
+            cells = further[worker - 1].reshape(-1) if worker else out.reshape(-1)
             values = np.empty(3 * N_LANES, np.float32)
             position = values[2 * N_LANES :]
             data = np.empty(period * ELEMENT, np.float32)
             work = np.empty(period * ELEMENT, np.float32)
             powers = np.zeros(n_slots * ELEMENT, np.float32)
-            for block in range(worker, n_blocks, out.shape[0]):
+            for block in range(worker, n_blocks, n_workers):
                 for i in range(transmit.size):
                     wave = block * n_waves + transmit[i]
                     powers[:N_LANES], powers[N_LANES:ELEMENT] = 1, 0
@@ -284,3 +235,150 @@ def plane_waves(n_taps) -> Any:
                         spread(position, values, table, cells, row * n_cells + lowest[block])
 
     return grid_plane_waves
+
+
+def _cells(out, n_workers):
+    """The rows of `out` as plain numbers, for the first worker, and as many zeros for each further one."""
+    cells = out.view(np.float32).reshape(len(out), -1)
+    return cells, np.zeros((n_workers - 1, *cells.shape), np.float32)
+
+
+def most_at_once():
+    """Blocks of frequencies that can be at work at the same time."""
+    return get_num_threads()
+
+
+def full_matrix_bytes(n_tx, period, cell_bytes):
+    """What `full_matrix` takes for each block at work.
+
+    Parameters
+    ----------
+    n_tx, period : int
+        Transmits, and length of the lateral transforms.
+    cell_bytes : int
+        Of `out`.
+    """
+    return 4 * ELEMENT * period * (period + n_tx + 2) + cell_bytes
+
+
+def full_matrix(
+    spectrum,
+    first,
+    receive_slot,
+    transmit_slot,
+    reach,
+    transmit_leg,
+    receive_leg,
+    height,
+    lowest,
+    period,
+    table,
+    at_once,
+    out,
+):
+    """Grid all pairs of a transmit's and a receiver's lateral wavenumber.
+
+    For every n >= 0 the pairs (kt, kr) with kt + kr = n dk and those with -n dk, which have the same weights and
+    heights; (kt, kr) and (kr, kt) have the same height.
+
+    Parameters
+    ----------
+    spectrum : (n_blocks, n_pairs, 32) float32
+        Complex lane elements, from `spectra_cpu.spectra`.
+    first : (n_tx + 1,) int64
+        Transmit i has the pairs ``first[i]:first[i + 1]``.
+    receive_slot, transmit_slot : (n_pairs,), (n_tx,) int64
+        Places on the line.
+    reach : (n_blocks, 2) int64
+        Of the transmit and the receive leg.
+    transmit_leg, receive_leg : (n_blocks, n_m, 32) float32
+        Complex lane elements: weight and phase of a leg with wavenumber +-m dk; 0 beyond the leg's own reach.
+    height : (n_blocks, n_m, 16) float32
+        kz of a leg, in cells above half of the block's lowest cell.
+    lowest : (n_blocks,) int64
+        Cell of `out` where a block begins.
+    period : int
+        Length of the lateral transforms.
+    table : (n_rows, n_taps) float32
+        Tap weights for each fraction of a cell; n_rows is a power of two.
+    at_once : int
+        Blocks that may be at work at the same time, at most `most_at_once()`; each takes `full_matrix_bytes`.
+    out : (n_n, n_cells, 2) complex64
+        Added to: the value for n, then that for -n (for n = 0 the same again).
+    """
+    cells, further = _cells(out, min(at_once, len(spectrum)))
+    _make_full_matrix(table.shape[1])(
+        spectrum,
+        first,
+        receive_slot,
+        transmit_slot,
+        reach,
+        transmit_leg,
+        receive_leg,
+        height,
+        lowest,
+        period,
+        stages(period),
+        table.reshape(-1),
+        further,
+        cells,
+    )
+    for each in further:
+        cells += each
+
+
+def plane_waves_bytes(n_tx, n_slots, period, cell_bytes):
+    """What `plane_waves` takes for each block at work.
+
+    Parameters
+    ----------
+    n_tx, n_slots, period : int
+        Transmits, places of the line, and length of the lateral transforms.
+    cell_bytes : int
+        Of `out`.
+    """
+    return 4 * ELEMENT * (2 * period + n_slots) + cell_bytes
+
+
+def plane_waves(spectrum, first, receive_slot, transmit, turn, rows, leg, height, lowest, period, table, at_once, out):
+    """Grid the receivers' lateral wavenumbers of every plane wave.
+
+    A plane wave has one lateral wavenumber kt, not on the grid of m dk. The traces are turned by exp(i kt x) before
+    their transform, whose wavenumbers then are kr = n dk - kt for whole n.
+
+    Parameters
+    ----------
+    spectrum, first, receive_slot, lowest, period, table, at_once
+        As for `full_matrix`; a block takes `plane_waves_bytes`.
+    transmit : (n_tx,) int64
+        Rows of the tables that follow.
+    turn : (n_blocks, n_waves, 32) float32
+        Complex lane elements: exp(i kt pitch).
+    rows : (n_blocks, n_waves, 2) int64
+        Rows ``start:stop`` of `out` in which a transmit counts.
+    leg : (n_blocks, n_waves, n_n, 32) float32
+        Complex lane elements: weight and phase of the receive leg with kr = n dk - kt, transmit phase included.
+    height : (n_blocks, n_waves, n_n, 16) float32
+        kz of both legs together, in cells above the block's lowest.
+    out : (n_n, n_cells) complex64
+        Added to; the middle row is n = 0.
+    """
+    cells, further = _cells(out, min(at_once, len(spectrum)))
+    _make_plane_waves(table.shape[1])(
+        spectrum,
+        first,
+        receive_slot,
+        transmit,
+        turn,
+        rows,
+        leg,
+        height,
+        lowest,
+        period,
+        stages(period),
+        table.reshape(-1),
+        further,
+        cells,
+    )
+    for each in further:
+        cells += each

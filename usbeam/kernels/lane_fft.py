@@ -14,6 +14,8 @@ Van Loan 1992, Computational Frameworks for the Fast Fourier Transform, SIAM, se
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numba import njit
 
@@ -23,6 +25,7 @@ from usbeam.kernels.lanes import butterfly
 RADICES = (5, 4, 3, 2)
 
 
+@functools.cache
 def stages(length: int) -> tuple[np.ndarray, np.ndarray]:
     """What `transform` needs for a length: its radices and the twiddle factors of all stages in turn.
 

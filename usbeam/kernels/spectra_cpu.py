@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 
 from usbeam.kernels.conventions import NUMBA_OPTIONS
-from usbeam.kernels.lane_fft import transform
+from usbeam.kernels.lane_fft import stages, transform
 from usbeam.kernels.lanes import ELEMENT, N_LANES, load, store, transpose
 
 
-@njit(parallel=True, **NUMBA_OPTIONS)
-def spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft, radices, twiddles, n_workers, out):
+def spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft, work_bytes, out):
     """Spectra of weighted sums of traces, in blocks of sixteen frequencies.
 
     Parameters
@@ -32,14 +31,21 @@ def spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft,
     first_bin : int
         Bin of the first frequency; negative ones count from the end.
     n_fft : int
-        Length of the transform.
-    radices, twiddles
-        From `lane_fft.stages(n_fft)`.
-    n_workers : int
-        Parts that run side by side. Asked for here, the number of threads would keep Numba from caching the kernel.
+        Length of the transform, a product of 2, 3 and 5.
+    work_bytes : int
+        Room for traces that are being transformed; as many at a time as fit, but a few at least.
     out : (n_blocks, n_pairs, 32) float32
         Complex lane elements, filled.
     """
+    per_worker = 8 * ELEMENT * (n_fft + N_LANES)
+    n_workers = max(1, min(get_num_threads(), work_bytes // per_worker))
+    _spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft, stages(n_fft), n_workers, out)
+
+
+@njit(parallel=True, **NUMBA_OPTIONS)
+def _spectra(rows, source, weight, owner, first_sample, factor, first_bin, n_fft, stages, n_workers, out):
+    """As `spectra`, by so many workers side by side."""
+    radices, twiddles = stages
     is_complex = np.iscomplexobj(rows)
     n_pairs = source.shape[0]
     # Two real traces share one complex transform.

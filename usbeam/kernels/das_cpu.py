@@ -242,8 +242,8 @@ def das(
 
     Parameters
     ----------
-    traces : (..., n_pairs, n_samples) complex64
-        Analytic signals.
+    traces : (..., n_pairs, n_samples) complex64, or (..., n_pairs, n_samples, 2) float16
+        Analytic signals; in half precision as real and imaginary parts.
     receive : (n_pairs,) int32
         Receive leg of each pair.
     first : (n_tx + 1,) int64
@@ -265,13 +265,15 @@ def das(
     out : (..., n_images, n_z, at least column + n_x) complex64
         Added to.
     """
+    if traces.dtype == np.float16:
+        traces = traces.astype(np.float32).view(np.complex64)[..., 0]
     _, n_x, n_z = transmit_delay.shape
     n_down = -(-n_z // DEPTHS)
     # Narrower tiles where there are many threads, so that each has two at least.
     columns = min(MOST_COLUMNS, max(4, n_x * n_down // (2 * get_num_threads())))
     for frame, images in zip(_frames(traces), _frames(out, n_axes=3), strict=True):
         _DAS[table.shape[1]](
-            frame,
+            np.ascontiguousarray(frame),
             receive,
             first,
             transmit,

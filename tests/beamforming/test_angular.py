@@ -223,6 +223,44 @@ def test_frames_one_after_the_other(matrix: ub.Acquisition) -> None:
     np.testing.assert_allclose(second, -2 * first, rtol=1e-5, atol=1e-6 * np.abs(first).max())
 
 
+@pytest.mark.usefixtures("gpu")
+class TestGpu:
+    @pytest.mark.parametrize("budget", [1e9, 3e4])
+    @pytest.mark.parametrize("kind", ["element", "plane", "diverging"])
+    def test_makes_the_same(self, matrix: ub.Acquisition, kind: str, budget: float) -> None:
+        recording = matrix if kind == "element" else waves(kind)
+        cpu, gpu = (
+            ub.Angular(recording, TINY, memory_budget=budget, device=device)(recording.frame(0))
+            for device in ("cpu", "gpu")
+        )
+        assert gpu.settings == {**cpu.settings, "device": "gpu"}
+        assert close(gpu.data, cpu.data) < 1e-4
+
+    def test_pieces_are_many(self, matrix: ub.Acquisition) -> None:
+        pieces = ub.Angular(matrix, TINY, memory_budget=3e4, device="gpu")
+        assert len(pieces._domain.blocks) > 3
+        assert pieces._domain.most_pairs < matrix.n_tx
+
+    def test_equals_the_oracle(self, matrix: ub.Acquisition) -> None:
+        wanted = naive(matrix, TINY)
+        assert close(components(matrix, TINY, device="gpu"), wanted) < TOLERANCE
+        step = float(np.abs(matrix.samples).max()) / 30000
+        stored = matrix.replace(samples=np.round(np.asarray(matrix.samples) / step).astype(np.int16), scale=step)
+        assert close(components(stored, TINY, device="gpu"), wanted) < 1e-3
+
+    def test_a_frame_may_lie_there(self, matrix: ub.Acquisition, gpu: Any) -> None:
+        angular = ub.Angular(matrix, TINY, device="gpu")
+        found = angular(gpu.asarray(matrix.frame(0))).data
+        np.testing.assert_array_equal(found, angular(matrix.frame(0)).data)
+        assert isinstance(found, np.ndarray)
+
+    def test_a_frame_that_is_not_finite_is_refused(self, matrix: ub.Acquisition) -> None:
+        bad = matrix.frame(0).copy()
+        bad[3, 2, 100] = np.nan
+        with pytest.raises(BadField, match=r"first at \(transmit, receive, sample\) \(3, 2, 100\)"):
+            ub.Angular(matrix, TINY, device="gpu")(bad)
+
+
 def test_the_settings_say_what_was_chosen(matrix: ub.Acquisition) -> None:
     image = ub.Angular(matrix, TINY, n_bins=4, transmits=ub.subsets.ends(matrix, 2))(matrix.frame(0)).image()
     chosen = image.settings

@@ -63,7 +63,7 @@ def test_trains_and_goes_on(pairs: Path, run: Run) -> None:
         (("--from", "missing.safetensors"), 3, "missing.safetensors: is not a file"),
         (("--resume",), 3, "no run to go on with"),
         (("--device", "tpu"), 2, "device: unknown device"),
-        (("--device", "gpu"), 4, "device: torch finds no GPU"),
+        (("--device", "gpu"), 4, "device: no GPU can be used: torch"),
     ],
 )
 def test_what_it_refuses(arguments: tuple[str, ...], code: int, words: str, pairs: Path, run: Run) -> None:

@@ -147,7 +147,9 @@ def _one(done: Done, name: str) -> tuple[dict[str, Any], str]:
     """What is said of the only result."""
     (made,) = done.made
     n_z, n_x = made["shape"]
-    line = f"{made['files'][0]}: {n_z} x {n_x} points, {made['state']}, by {name} in {done.seconds['enhance']:.2f} s"
+    where = f" on the {made['device'].upper()}" if "device" in made else ""
+    seconds = f"{done.seconds['enhance']:.2f} s"
+    line = f"{made['files'][0]}: {n_z} x {n_x} points, {made['state']}, by {name}{where} in {seconds}"
     return {**made, "seconds": done.seconds}, line
 
 

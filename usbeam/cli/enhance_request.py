@@ -62,6 +62,8 @@ class Request:
     ------
     ConfigError
         For what no file could meet: a method that cannot be adapted, places of images, a runtime that is not there.
+    DeviceUnavailable
+        For a GPU that the network cannot have.
     """
 
     name: str
@@ -79,9 +81,11 @@ class Request:
         if self.adapted and self.name in METHODS:
             raise ConfigError("is for trained networks", location="--adapt", found=self.name)
         if self.name not in METHODS:
-            from usbeam.train.runtimes import refuse_missing
+            from usbeam.train import gpu, runtimes
 
-            refuse_missing(self.parameters.get("runtime", "torch"))
+            runtime = self.parameters.get("runtime", "torch")
+            runtimes.refuse_missing(runtime)
+            gpu.resolve(self.device, runtime)
         check_device(self.device, find(self.name))
         if self.option is not None:
             return

@@ -58,6 +58,7 @@ def train(
     try:
         from usbeam.adaptation import adapt
         from usbeam.io import load
+        from usbeam.train import gpu
         from usbeam.train.config import read_toml
         from usbeam.train.run import STATE
         from usbeam.train.training import fit
@@ -68,6 +69,9 @@ def train(
     options = {"model": model, "epochs": epochs, "seed": seed}
     given |= {name: value for name, value in options.items() if value is not None}
 
+    taken = gpu.resolve(device)
+    if device == "auto" and _speaks():
+        say(f"device: {taken}")
     if start is not None and _is_recording(pairs):
         if resume:
             raise ConfigError("an adaptation begins anew", location="--resume", hint="leave it out")
@@ -104,8 +108,13 @@ def train(
         if (output / STATE).is_file():
             say(f"usbeam: the last state is in {output}; --resume goes on from it")
         raise
-    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun starts, one speaks
+    if _speaks():
         _report(run, as_json)
+
+
+def _speaks() -> bool:
+    """Of the processes that torchrun starts, one does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _is_recording(path: Path) -> bool:
@@ -135,6 +144,7 @@ def _report(run: Run, as_json: bool) -> None:
         "step_seconds": min(epoch.step_seconds for epoch in run.history),
         "waiting": max(epoch.waiting for epoch in run.history),
         "split": run.facts["split"],
+        "device": run.facts["device"],
         "adapted": run.facts.get("adapted"),
     }
     line = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from usbeam import weights
+from usbeam.device import asked
 from usbeam.enhancers import controls, nllr, obnlm, self2self, srad, trained
 from usbeam.enhancers.registry import Enhancer, Parameter, Task, Values
 from usbeam.errors import ConfigError, MeasurementError
@@ -161,8 +162,7 @@ def check_device(device: str, method: Enhancer) -> None:
     ConfigError
         In either case.
     """
-    if device not in ("auto", "cpu", "gpu"):
-        raise ConfigError("unknown device", location="device", expected="auto, cpu or gpu", found=device)
+    asked(device)
     if device == "gpu" and not method.on_gpu:
         raise ConfigError(
             f"{method.name} works on the CPU only", location="device", expected="auto or cpu", found="gpu"

@@ -82,10 +82,16 @@ def trained(
     ------
     ConfigError
         If the image is too small, looks are missing or not asked for, or the runtime is not there.
+    DeviceUnavailable, DeviceOutOfMemory
+        If the GPU is asked for and the runtime cannot use it, or the image is too large for it.
     MeasurementError
         If the network makes values that are no numbers.
     """
+    from usbeam.train import gpu, runtimes
+
     known: Trained = network
+    runtimes.refuse_missing(runtime)
+    device = gpu.resolve(task.device, runtime)
     refuse_smaller(task, known.smallest, known.model)
     if mode == "quality" and not task.looks:
         raise ConfigError(
@@ -104,7 +110,7 @@ def trained(
         _log.warning("%s: %s", known.model, text)
     made: list[npt.NDArray[np.float64]] = []
     for number, (image, scale) in enumerate(zip(images, scales, strict=True)):
-        made.append(through(scale, image, lambda level: known.enhanced(level, runtime), known.smallest))
+        made.append(through(scale, image, lambda level: known.enhanced(level, runtime, device), known.smallest))
         task.progress((number + 1) / len(images))
     found = made[0] if mode == "fast" else (made[0] + np.mean(made[1:], axis=0)) / 2
     full = images[0] - np.median(images[0])
@@ -112,6 +118,7 @@ def trained(
         found = _gated(found, full)
     task.notes.update(
         model=known.model,
+        device=device,
         weights={"file": known.path.name, "sha256": known.sha256},
         trained_on={"dynamic_range_db": known.dynamic_range_db, "spacing": known.spacing},
         flipped_too=True,

@@ -78,8 +78,8 @@ class Config:
     patience
         Epochs without a better validation loss after which to stop; 0 is never.
     precision
-        Of the sums within the network: ``float32``; ``bfloat16``, where the processor has it; ``auto``, the latter
-        where it can be had.
+        Of the sums within the network: ``float32``; ``bfloat16``, where the device has it; ``auto``, the latter where
+        it can be had.
 
     Raises
     ------
@@ -142,14 +142,14 @@ class Config:
         Raises
         ------
         ConfigError
-            If bfloat16 is asked for and the processor does not have it.
+            If bfloat16 is asked for and the device does not have it.
         """
         if self.precision == "float32":
             return self
         has_bfloat16 = _has_bfloat16(device)
         if self.precision == "bfloat16" and not has_bfloat16:
             raise ConfigError(
-                "the processor does not have it",
+                f"the {'GPU' if device.type == 'cuda' else 'processor'} does not have it",
                 location="precision",
                 expected="float32, or auto",
                 found="bfloat16",

@@ -22,7 +22,7 @@ from usbeam.train.runtimes import OTHERS, SHA256, Runner, refuse_missing, runner
 
 Levels = npt.NDArray[np.float64]
 DOMAINS = ("display", "median")
-_NOTHING: dict[str, Runner] = {}
+_NOTHING: dict[tuple[str, str], Runner] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Trained:
     cell: tuple[float, float] | None
     path: Path
     sha256: str
-    _runners: dict[str, Runner] = field(default_factory=_NOTHING.copy, repr=False)
+    _runners: dict[tuple[str, str], Runner] = field(default_factory=_NOTHING.copy, repr=False)
 
     @property
     def model(self) -> str:
@@ -64,7 +64,7 @@ class Trained:
         """Side [pixels] of the smallest image that it takes."""
         return self.network.architecture.block + 1
 
-    def enhanced(self, level_db: npt.NDArray[np.floating[Any]], runtime: str = "torch") -> Levels:
+    def enhanced(self, level_db: npt.NDArray[np.floating[Any]], runtime: str = "torch", device: str = "cpu") -> Levels:
         """Enhance an image, once as it is and once flipped left to right.
 
         Parameters
@@ -73,6 +73,8 @@ class Trained:
             Re the image's maximum.
         runtime
             One of `usbeam.train.runtimes.RUNTIMES`.
+        device
+            ``cpu`` or ``gpu``, as `usbeam.train.gpu.resolve` says it for the runtime.
 
         Returns
         -------
@@ -85,11 +87,15 @@ class Trained:
             If the image is smaller than `smallest`, or the runtime is not there.
         MeasurementError
             If the network makes values of it that are no numbers.
+        DeviceUnavailable, DeviceOutOfMemory
+            If the GPU cannot be used, or the image is too large for it.
         """
-        if runtime not in self._runners:
+        where = runtime, device
+        if where not in self._runners:
             refuse_missing(runtime)
-            self._runners[runtime] = runner(self.network, runtime, self._exported() if runtime in OTHERS else None)
-        run = self._runners[runtime]
+            model = self._exported() if runtime in OTHERS else None
+            self._runners[where] = runner(self.network, runtime, model, device)
+        run = self._runners[where]
         values = np.clip(1 + np.asarray(level_db, np.float64) / self.dynamic_range_db, 0, 1)
         given = fed(values, self.dynamic_range_db, self.domain)
         straight, flipped = (run(np.ascontiguousarray(each)) for each in (given, given[:, ::-1]))

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import l1_loss
 
 from usbeam.errors import CheckpointError, TrainingDiverged
-from usbeam.train import checkpoint
+from usbeam.train import checkpoint, gpu
 from usbeam.train.config import Config
 from usbeam.train.data import Crops, Examples, Split
 from usbeam.train.networks import Network
@@ -43,7 +44,7 @@ class Loop:
     Parameters
     ----------
     config
-        See `Config`; its precision is that of `fabric`.
+        See `Config`; its precision is that of `fabric`, or ``auto``.
     examples, split
         What to learn from, and what to validate on.
     network
@@ -98,22 +99,25 @@ class Loop:
         ------
         TrainingDiverged
             If the loss is no number any more. Network and step are left as they were.
+        DeviceOutOfMemory
+            If the GPU's memory is too small.
         """
         start = time.perf_counter()
         fabric = self.fabric
-        lq, hq = (fabric.to_device(part) for part in self.crops.draw(self.step, fabric.global_rank, fabric.world_size))
+        lq, hq = map(self._moved, self.crops.draw(self.step, fabric.global_rank, fabric.world_size))
         drawn = time.perf_counter()
-        loss = l1_loss(self._model(lq), hq)
-        value = self._over_processes(loss.detach(), "mean")
-        if not math.isfinite(value):
-            raise self._diverged("the loss is no number any more")
-        for group in self._adam.param_groups:
-            group["lr"] = self._learning_rate()
-        self._adam.zero_grad()
-        fabric.backward(loss)
-        if self.config.clip:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
-        self._adam.step()
+        with self._within_memory("a step", f"a batch of {len(lq)} crops of {lq.shape[2]} x {lq.shape[3]}"):
+            loss = l1_loss(self._model(lq), hq)
+            self._adam.zero_grad()
+            fabric.backward(loss)
+            value = self._over_processes(loss.detach(), "mean")  # waits for a GPU, which has all its work by now
+            if not math.isfinite(value):
+                raise self._diverged("the loss is no number any more")
+            for group in self._adam.param_groups:
+                group["lr"] = self._learning_rate()
+            if self.config.clip:
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+            self._adam.step()
         self.step += 1
         self._so_far.loss += value
         self._so_far.seconds += time.perf_counter() - start
@@ -126,9 +130,12 @@ class Loop:
         ------
         TrainingDiverged
             If the validation loss is no number.
+        DeviceOutOfMemory
+            If the GPU's memory is too small.
         """
         start = time.perf_counter()
-        loss = self._validate()
+        with self._within_memory("a whole image", " x ".join(map(str, self.examples.shape))):
+            loss = self._validate()
         if not math.isfinite(loss):
             raise self._diverged("the validation loss is no number")
         done = self._so_far
@@ -151,7 +158,7 @@ class Loop:
         """What the network makes of ``(n, 1, n_z, n_x)`` now."""
         # Not by the module that DDP wraps, which expects all processes to call it equally often.
         with torch.no_grad(), self.fabric.autocast():
-            return self.network(self.fabric.to_device(image)).float()
+            return self.network(self._moved(image)).float()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state, by one process of all, unless the last step has spoilt it: then the one there stays.
@@ -206,6 +213,19 @@ class Loop:
             }
         self.step, self._so_far, self.history = step, so_far, history
 
+    def _moved(self, images: Tensor) -> Tensor:
+        """To the device; to a GPU from pinned memory, so that the host need not wait for the copy."""
+        return self.fabric.to_device(images.pin_memory() if self.fabric.device.type == "cuda" else images)
+
+    def _within_memory(self, what: str, size: str) -> AbstractContextManager[None]:
+        return gpu.within_memory(
+            what,
+            location=f"step {self.step + 1}",
+            found=size,
+            hint="train anew with a smaller batch or crop, smaller images, or precision bfloat16; or go on as it is, "
+            "from the last good state, with --resume --device cpu",
+        )
+
     def _learning_rate(self) -> float:
         """Of the step that comes."""
         full, number, warm_up = self.config.learning_rate, self.step + 1, self.config.warm_up
@@ -222,7 +242,7 @@ class Loop:
         total = torch.zeros((), dtype=torch.float64)
         for index in self.validation.pairs[rank::world]:
             lq, hq = (torch.from_numpy(image[:, columns].copy())[None, None] for image in self.examples[index])
-            total += l1_loss(self.predict(lq), self.fabric.to_device(hq)).double().cpu()
+            total += l1_loss(self.predict(lq), self._moved(hq)).double().cpu()
         # Collectives want tensors of the device.
         return self._over_processes(self.fabric.to_device(total), "sum") / len(self.validation.pairs)
 

@@ -132,7 +132,9 @@ class Network(nn.Module):
         self._check(image)
         n_z, n_x = image.shape[-2:]
         block = self.architecture.block
-        found = whole = _taken(image, _mirrored(n_z, block), _mirrored(n_x, block))
+        # Indices are made where the image is: what a GPU replays copies nothing from the host.
+        where = image.device
+        found = whole = _taken(image, _mirrored(n_z, block, where), _mirrored(n_x, block, where))
         skips: list[Tensor] = []
         for stages in self.encoder:
             found = stages(functional.avg_pool2d(found, 2) if skips else found)
@@ -141,7 +143,7 @@ class Network(nn.Module):
         for narrowing, stages in zip(self.narrowing, self.decoder, strict=True):
             wide = functional.interpolate(found, scale_factor=2, mode="bilinear")
             found = stages(torch.cat((skips.pop(), narrowing(wide)), 1))
-        return _taken(whole + self.last(found), torch.arange(n_z), torch.arange(n_x))
+        return _taken(whole + self.last(found), torch.arange(n_z, device=where), torch.arange(n_x, device=where))
 
     def _check(self, image: Tensor) -> None:
         if image.ndim != 4 or image.shape[1] != 1:
@@ -208,15 +210,15 @@ def n_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _mirrored(size: int, block: int) -> Tensor:
+def _mirrored(size: int, block: int, device: torch.device) -> Tensor:
     """Indices that go on beyond the far border, as in a mirror there, up to a multiple of the block."""
     last = size - 1
-    return last - (last - torch.arange((last + block) // block * block)).abs()
+    return last - (last - torch.arange((last + block) // block * block, device=device)).abs()
 
 
 def _taken(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """By indices: padding and slices torch cannot export for sizes that are not known yet."""
-    return image.index_select(2, rows.to(image.device)).index_select(3, columns.to(image.device))
+    return image.index_select(2, rows).index_select(3, columns)
 
 
 def _two_stages(n_in: int, n_out: int, architecture: Architecture) -> nn.Sequential:

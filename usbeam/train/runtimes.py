@@ -1,7 +1,9 @@
-"""What runs a network: PyTorch, ONNX Runtime or OpenVINO, all in float32 and with as many threads as torch has."""
+"""What runs a network: PyTorch, ONNX Runtime or OpenVINO, all in float32; on a CPU as many threads as torch has."""
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib.util
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from usbeam.errors import ConfigError
+from usbeam.train import gpu, onnx_session
 from usbeam.train.networks import Network
 
 Array = npt.NDArray[np.float32]
@@ -21,9 +24,11 @@ OTHERS = {"onnx": "onnxruntime", "openvino": "openvino"}
 RUNTIMES = ("torch", *OTHERS)
 SHA256 = "sha256"
 """Where a model keeps the checksum of the weights that it was made of."""
+_KEPT = 4
+"""Sizes of images for which a GPU keeps what it needs."""
 
 
-def runner(network: Network, runtime: str = "torch", model: bytes | None = None) -> Runner:
+def runner(network: Network, runtime: str = "torch", model: bytes | None = None, device: str = "cpu") -> Runner:
     """Make a network ready to run.
 
     Parameters
@@ -34,22 +39,28 @@ def runner(network: Network, runtime: str = "torch", model: bytes | None = None)
         One of `RUNTIMES`.
     model
         The network as `usbeam.train.export.model` makes it, which is done here if none is given.
+    device
+        ``cpu`` or ``gpu``, as `usbeam.train.gpu.resolve` says it for the runtime.
 
     Raises
     ------
     ConfigError
         For an unknown runtime, or one that is not installed.
+    DeviceUnavailable
+        If ONNX Runtime cannot load what it needs on the GPU.
     """
     if runtime not in RUNTIMES:
         raise ConfigError("unknown runtime", location="runtime", expected=", ".join(RUNTIMES), found=runtime)
     if runtime == "torch":
-        return _torch(network)
+        return _torch(network) if device == "cpu" else _within_memory(_replayed(network))
     refuse_missing(runtime)
     if model is None:
         from usbeam.train import export
 
         model = export.model(network)
-    return _onnx(model) if runtime == "onnx" else _openvino(model)
+    if runtime == "openvino":
+        return _openvino(model)
+    return _onnx(model, "cpu") if device == "cpu" else _within_memory(_onnx(model, "gpu"))
 
 
 def refuse_missing(runtime: str) -> None:
@@ -78,12 +89,32 @@ def _torch(network: Network) -> Runner:
     return run
 
 
-def _onnx(model: bytes) -> Runner:
-    import onnxruntime
+def _replayed(network: Network) -> Runner:
+    """On the GPU, by a CUDA graph for each of the last sizes."""
+    from usbeam.train.replay import Replayed
 
-    options: Any = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    there = copy.deepcopy(network).to("cuda")
+    of_size = functools.lru_cache(_KEPT)(functools.partial(Replayed, there))
+    return lambda image: of_size(image.shape)(torch.from_numpy(image)).numpy()
+
+
+def _within_memory(run: Runner) -> Runner:
+    """The same, with a clear error where an image is too large for the GPU."""
+
+    def careful(image: Array) -> Array:
+        with gpu.within_memory(
+            "a network",
+            location="image",
+            found=" x ".join(map(str, image.shape)),
+            hint="take a coarser grid, or device cpu",
+        ):
+            return run(image)
+
+    return careful
+
+
+def _onnx(model: bytes, device: str) -> Runner:
+    session = onnx_session.session(model, device)
     return lambda image: session.run(None, {"image": image[None, None]})[0][0, 0]
 
 

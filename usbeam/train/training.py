@@ -21,10 +21,10 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 
 from usbeam import __version__
-from usbeam.errors import CheckpointError, ConfigError, DeviceUnavailable, FileAccessError
+from usbeam.errors import CheckpointError, ConfigError, FileAccessError
 from usbeam.io.pairs_file import Pairs, load_pairs
 from usbeam.io.safe import access_error
-from usbeam.train import pictures, run, weights
+from usbeam.train import gpu, pictures, run, weights
 from usbeam.train.config import Config, from_table
 from usbeam.train.data import Examples, Split, split
 from usbeam.train.loop import Loop
@@ -67,7 +67,7 @@ def fit(
     start
         Weights to start from, a file or a run folder, of the same network.
     device
-        ``cpu``, ``gpu`` or ``auto``: the GPU where torch can use one.
+        ``cpu``, ``gpu`` or ``auto``: the GPU where torch can use one. A run may go on on another device than it began.
     overwrite
         Whether a run that is there may be replaced.
     progress
@@ -90,7 +90,9 @@ def fit(
     TrainingDiverged
         If a loss is no number. The last good state stays.
     DeviceUnavailable
-        If there is no such device.
+        If the GPU is asked for and torch cannot use it.
+    DeviceOutOfMemory
+        If a step or a whole image is too large for the GPU. The last good state stays.
 
     Examples
     --------
@@ -99,18 +101,18 @@ def fit(
     0.043
     """
     folder = Path(out)
-    fabric_device = _device(device)
+    fabric_device = torch.device("cuda" if gpu.resolve(device) == "gpu" else "cpu")
     network, origin = (None, None) if start is None else _start(Path(start))
     if not isinstance(config, Config):
         config = from_table({**_base(folder, network, resume), **(config or {})})
-    config = config.resolved(fabric_device)
+    precision = config.resolved(fabric_device).precision
     if network is None:
         network = build(config.model, config.seed)
     if network.architecture.name != config.model:
         raise CheckpointError(
             "the weights are of another network", path=start, expected=config.model, found=network.architecture.name
         )
-    fabric = _fabric(config, fabric_device)
+    fabric = _fabric(config.batch, precision, fabric_device)
     loaded = load_pairs(pairs)
     parts = split(loaded.recording, loaded.source.file, loaded.grid.shape[1], config.held_out, config.seed)
     checksum = _sha256(pairs)
@@ -126,6 +128,7 @@ def fit(
         loop.resume(_state(folder))
     facts = {
         **_facts(config, loaded, parts, network, fabric),
+        "precision": precision,
         "pairs": {"file": Path(pairs).name, "sha256": checksum, "strategy": loaded.strategy},
         "start": origin,
     }
@@ -141,7 +144,8 @@ def fit(
         run.write_json(folder / run.FACTS, facts)
         loop.save(folder / run.STATE)
     fabric.barrier()
-    _go_on(loop, folder, facts, progress, on_epoch)
+    with gpu.exact():
+        _go_on(loop, folder, facts, progress, on_epoch)
     fabric.barrier()
     return load_run(folder)
 
@@ -222,28 +226,19 @@ def _state(folder: Path) -> Path:
     return state
 
 
-def _device(name: str) -> torch.device:
-    if name not in ("auto", "cpu", "gpu"):
-        raise ConfigError("unknown device", location="device", expected="auto, cpu or gpu", found=name)
-    has_gpu = torch.cuda.is_available()
-    if name == "gpu" and not has_gpu:
-        raise DeviceUnavailable("torch finds no GPU", location="device", hint="--device cpu")
-    return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
-
-
-def _fabric(config: Config, device: torch.device) -> Fabric:
+def _fabric(batch: int, precision: str, device: torch.device) -> Fabric:
     """Lightning's: one process, or as many as torchrun has started."""
     local, world = (int(os.environ.get(name, 1)) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-    if config.batch % world:
+    if batch % world:
         raise ConfigError(
             "the processes cannot share a batch evenly",
             location="batch",
             expected=f"a multiple of {world}",
-            found=config.batch,
+            found=batch,
         )
-    precision = "bf16-mixed" if config.precision == "bfloat16" else "32-true"
+    sums = "bf16-mixed" if precision == "bfloat16" else "32-true"
     with _without_greetings():
-        fabric = Fabric(accelerator=device.type, devices=local, num_nodes=world // local, precision=precision)
+        fabric = Fabric(accelerator=device.type, devices=local, num_nodes=world // local, precision=sums)
         fabric.launch()
     return fabric
 
@@ -284,7 +279,7 @@ def _facts(config: Config, pairs: Pairs, parts: Split, network: Network, fabric:
         "seed": config.seed,
         "n_pairs": {"training": len(parts.training.pairs), "validation": len(parts.validation.pairs)},
         "split": parts.rule,
-        "device": fabric.device.type,
+        "device": "cpu" if fabric.device.type == "cpu" else torch.cuda.get_device_name(fabric.device),
         "threads": torch.get_num_threads(),
         "processes": fabric.world_size,
         "versions": {

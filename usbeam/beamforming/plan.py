@@ -304,6 +304,8 @@ class Plan:
 
         def work(budget: float) -> Any:
             if budget != self._budget:
+                _log.warning("the GPU's memory is full; trying again with pieces of %.2g GB", budget / 1e9)
+                del self._beamformer  # its tables make room for the next one's
                 self._beamformer, self._budget = self._make(memory_budget=budget * (1 - PARTS_SHARE)), budget
             return compounding.images(self._beamformer, frames, self.grid, budget * PARTS_SHARE)
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from usbeam.kernels.backend import Backend
+from usbeam.kernels.memory import typed_errors
 
 
 def streamed(
@@ -38,6 +39,11 @@ def streamed(
     Yields
     ------
     (n_images, n_z, n_x) complex64
+
+    Raises
+    ------
+    DeviceOutOfMemory
+        If the GPU's memory does not hold the frames.
     """
     if backend.device == "cpu":
         for frame in frames:
@@ -45,8 +51,9 @@ def streamed(
         return
     waiting = iter(frames)
     batches = iter(lambda: list(itertools.islice(waiting, batch)), [])
-    for images in _overlapped(batches, beamform, backend.xp):
-        yield from images
+    with typed_errors():
+        for images in _overlapped(batches, beamform, backend.xp):
+            yield from images
 
 
 @dataclass(eq=False)

@@ -14,7 +14,9 @@ Jensen, Nikolov, Gammelmark, Pedersen 2006, Ultrasonics 44:e5 (synthetic apertur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,10 +25,13 @@ import numpy.typing as npt
 from usbeam.acquisition import Acquisition
 from usbeam.beamforming.apodization import Window
 from usbeam.beamforming.sampling import Interpolation
-from usbeam.beamforming.time_domain import Tables, TimeDomain
+from usbeam.beamforming.time_domain import Run, Tables, TimeDomain
 from usbeam.beamforming.traces import Pairs, pair, same_timing
 from usbeam.grid import Grid
 from usbeam.kernels.backend import CPU, Backend
+from usbeam.kernels.tune import milliseconds
+
+_log = logging.getLogger("usbeam")
 
 
 class DelayAndSum:
@@ -52,6 +57,8 @@ class DelayAndSum:
         [m/s].
     memory_budget
         Bytes that tables and prepared traces may take; what does not fit is done in more pieces.
+    backend
+        Where the frames are, and the work is done.
     """
 
     def __init__(
@@ -94,6 +101,9 @@ class DelayAndSum:
             self._reciprocal[block & block.T] = 1
             np.fill_diagonal(self._reciprocal, 0)
         self._kept: tuple[Tables, Tables] | None = None
+        self._direct: dict[int, Any] = {}
+        self._ways: dict[int, Callable[[Run, Any, slice, Any], None]] = {}
+        self._asked: tuple[npt.NDArray[np.float32], Pairs, Any] | None = None
 
     def tables(self, columns: slice) -> tuple[Tables, Tables]:
         """Transmit and receive tables of a block of image columns; kept where one block is the whole image."""
@@ -129,43 +139,75 @@ class DelayAndSum:
             Transmit weights, one row per image.
         """
         images = self.backend.xp.zeros((len(frames), len(subsets), *self._grid.shape), np.complex64)
-        # Each image has its own pairs, because the fold adds reciprocal traces with their subset's weights.
-        each = [pair(self._acquisition, row, np.flatnonzero(row), self._fold, self._receive_weights) for row in subsets]
-        image = np.repeat(np.arange(len(each)), [len(pairs.transmits) for pairs in each])
-        pairs = _joined(each)
-        for run in pairs.chunks(self._domain.most_pairs):
-            self._add_run(frames, pairs, run, image[run], images)
+        pairs, image = self._pairs(subsets)
+        most = self._domain.most_pairs
+        together = max(1, most // int(np.diff(pairs.first).max(initial=1)))
+        for start in range(0, len(frames), together):
+            part = slice(start, start + together)
+            for run in pairs.chunks(max(1, most // len(frames[part]))):
+                self._add_run(frames[part], pairs, run, image[run], images[part])
         return images
 
-    def _add_run(
-        self,
-        frames: Any,
-        pairs: Pairs,
-        run: slice,
-        image: npt.NDArray[np.int64],
-        images: Any,
-    ) -> None:
+    def _pairs(self, subsets: npt.NDArray[np.float32]) -> tuple[Pairs, Any]:
+        """Pairs of all images, and the image of each transmit, on the device; kept for the next frames."""
+        if self._asked is None or not np.array_equal(self._asked[0], subsets):
+            facts = (self._fold, self._receive_weights)
+            # Each image has its own pairs, because the fold adds reciprocal traces with their subset's weights.
+            each = [pair(self._acquisition, row, np.flatnonzero(row), *facts) for row in subsets]
+            image = np.repeat(np.arange(len(each)), [len(pairs.transmits) for pairs in each])
+            self._asked = (subsets.copy(), _joined(each), self.backend.asarray(image))
+        return self._asked[1:]
+
+    def _add_run(self, frames: Any, pairs: Pairs, run: slice, image: Any, images: Any) -> None:
         """Prepare the traces of a run of transmits and add them everywhere; the traces are gone when this returns."""
         prepared = self._domain.prepare(frames, pairs, run)
+        add = self._way(prepared, image, images)
         for columns in self._domain.blocks:
-            transmit, receive = self.tables(columns)
-            self.backend.das.das(
-                prepared.traces,
-                prepared.receive,
-                prepared.first,
-                prepared.transmit,
-                transmit.delay,
-                receive.delay,
-                transmit.active,
-                receive.active,
-                transmit.window,
-                receive.window,
-                image,
-                self._domain.taps,
-                columns.start,
-                images,
-            )
-            del transmit, receive  # before the next block's tables are made
+            add(prepared, image, columns, images)
+
+    def _way(self, run: Run, image: Any, images: Any) -> Callable[[Run, Any, slice, Any], None]:
+        """How so many frames are summed: with tables, or on a GPU without where that has proved to be faster."""
+        if self.backend.device == "cpu":  # a root takes longer than reading a table
+            return self._add_by_tables
+        n_frames = len(images)
+        if n_frames not in self._ways:
+            trial, columns = self.backend.xp.zeros_like(images), self._domain.blocks[0]
+            ways = (self._add_by_tables, self._add_directly)
+            times = [milliseconds(functools.partial(way, run, image, columns, trial)) for way in ways]
+            self._ways[n_frames] = ways[int(np.argmin(times))]
+            if self._ways[n_frames] == self._add_directly:
+                self._kept = None  # room for traces
+            taken = "worked out where they are used" if times[1] < times[0] else "read from tables"
+            _log.debug("%d frames: delays %s (tables %.3f ms, direct %.3f ms)", n_frames, taken, *times)
+        return self._ways[n_frames]
+
+    def _add_by_tables(self, run: Run, image: Any, columns: slice, images: Any) -> None:
+        """Add traces to a block of columns."""
+        transmit, receive = self.tables(columns)
+        self.backend.das.das(
+            run.traces,
+            run.receive,
+            run.first,
+            run.transmit,
+            transmit.delay,
+            receive.delay,
+            transmit.active,
+            receive.active,
+            transmit.window,
+            receive.window,
+            image,
+            self._domain.taps,
+            columns.start,
+            images,
+        )
+
+    def _add_directly(self, run: Run, image: Any, columns: slice, images: Any) -> None:
+        """Add traces to a block of columns, delays worked out on the way."""
+        if columns.start not in self._direct:
+            legs = (self._domain.geometry(leg, columns, window) for leg, window in enumerate(self._windows))
+            self._direct[columns.start] = self.backend.das.Direct(*legs)
+        sources = (run.traces, run.receive, run.first, run.transmit)
+        self._direct[columns.start](*sources, image, self._domain.taps, columns.start, images)
 
 
 def _joined(each: Sequence[Pairs]) -> Pairs:

@@ -167,30 +167,35 @@ class TimeDomain:
 
     def table(self, leg: int, columns: slice, window: Window) -> Tables:
         """Delays of one leg (0 transmit, 1 receive) over a block of image columns, and its window."""
-        legs, x = self.legs[leg], self._grid.x[columns]
+        legs, n_x = self.legs[leg], columns.stop - columns.start
+        shape = (len(legs), n_x, len(self._grid.z)) if window.tapered else (0, 0, 0)
+        weights = self._backend.xp.empty(shape, np.float32)
+        delay, active = self._backend.das.leg_tables(*self.geometry(leg, columns, window), weights)
+        return Tables(delay, active, weights if window.tapered else None)
+
+    def geometry(self, leg: int, columns: slice, window: Window) -> tuple[Any, ...]:
+        """What a table is made of: the arguments of ``leg_tables`` but the last, on the device."""
+        legs = self.legs[leg]
         # The first tap's place is part of the sum of both legs: the transmit leg carries it.
         shift = 0.0 if leg else self.sampler.table_offset / self.sampler.rate
         ticks = 1 << FRACTION_BITS
         limit = MAX_SAMPLES * ticks
-        xp, here = self._backend.xp, self._backend.asarray
-        weights = xp.empty((len(legs), len(x), len(self._grid.z)) if window.tapered else (0, 0, 0), np.float32)
-        delay, active = self._backend.das.leg_tables(
+        here = self._backend.asarray
+        return (
             here(legs.shape),
             here(legs.first),
             here(legs.position),
             here(legs.time + shift),
             here(legs.axis),
             here(np.array([-limit, limit - 1])),
-            here(x),
+            here(self._grid.x[columns]),
             here(self._grid.z),
             self._sound_speed,
             self.sampler.rate * ticks,
             window.max_sine,
             window.taper,
             window.pedestal,
-            weights,
         )
-        return Tables(delay, active, weights if window.tapered else None)
 
     def prepare(self, frames: npt.NDArray[Any], pairs: Pairs, run: slice) -> Run:
         """Analytic traces of a run of transmits, made in batches.

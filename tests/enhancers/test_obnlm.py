@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import ndimage
 from skimage.restoration import denoise_nl_means
 
 import usbeam as ub
-from usbeam.errors import ConfigError
+from tests.cuda import host
+from usbeam.errors import ConfigError, DeviceOutOfMemory
 
 
 def shown(values: np.ndarray) -> ub.Image:
@@ -81,3 +84,12 @@ def test_a_gpu_makes_the_same(parameters: dict[str, object]) -> None:
     cpu, gpu = (enhanced(values, device=device, **parameters) for device in ("cpu", "gpu"))
     assert np.abs(cpu - values).max() > 0.05
     np.testing.assert_allclose(gpu, cpu, atol=1e-5)
+
+
+def test_a_gpu_without_room_is_said(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "host" not in gpu.__version__:
+        pytest.skip("a real GPU cannot be made small")
+    assert enhanced(np.eye(40), device="gpu").any()  # there is one, as it has found out before it is full
+    monkeypatch.setattr(host.MEMORY, "total", host.MEMORY.used + 8 * 40 * 40)
+    with pytest.raises(DeviceOutOfMemory, match="the GPU's memory is full"):
+        enhanced(np.eye(40), device="gpu")

@@ -16,6 +16,7 @@ from usbeam.enhancers import controls, nllr, obnlm, self2self, srad, trained
 from usbeam.enhancers.registry import Enhancer, Parameter, Task, Values
 from usbeam.errors import ConfigError, MeasurementError
 from usbeam.image import Image
+from usbeam.kernels.memory import typed_errors
 
 if TYPE_CHECKING:
     from usbeam.train.run import Run
@@ -114,8 +115,8 @@ def enhance(
         For an unknown method or parameter, a value that is not allowed, an image that is smaller than the method needs,
         an image in dB where the linear envelope is needed, looks of another grid or for a method that takes none, and
         no looks for one that needs them, or a method that works on the CPU only where the GPU is asked for.
-    DeviceUnavailable
-        If the GPU is asked for and cannot be used; the reason is in it.
+    DeviceUnavailable, DeviceOutOfMemory
+        If the GPU is asked for and cannot be used, or its memory is full; the reason is in it.
     MeasurementError
         If the image is empty, or has values that are negative or not finite.
     CheckpointError, FileAccessError
@@ -144,7 +145,8 @@ def enhance(
     task = Task(_values(given), given.grid, level, tuple(map(_values, others)), source=image, device=device)
     if progress is not None:
         task.progress = progress
-    found = np.asarray(chosen.function(task, **resolved), np.float32)
+    with typed_errors():
+        found = np.asarray(chosen.function(task, **resolved), np.float32)
     done = {"method": chosen.name, "parameters": resolved, "from_state": image.state, **task.notes}
     settings = {**image.settings, "enhanced": [*image.settings.get("enhanced", ()), done]}
     if given.dynamic_range_db is None:

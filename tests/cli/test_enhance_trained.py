@@ -14,6 +14,7 @@ from tests.enhancers.networks import one_thread, run_folder
 from tests.enhancers.test_enhance import speckle
 from usbeam import weights as shipped
 from usbeam.enhancers import METHODS
+from usbeam.train import gpu
 from usbeam.train.run import WEIGHTS
 
 from .conftest import Run
@@ -111,3 +112,21 @@ def test_refusals(run: Run, file: Path, channel_data: Path, folder: Path, tmp_pa
         assert sum(line.startswith("usbeam: error: ") for line in done.errors) == 1
         assert done.out == ""
         assert not out.exists()
+
+
+@pytest.mark.skipif(gpu.obstacle() is None, reason="torch has a GPU")
+def test_a_gpu_that_is_not_there_is_refused_before_anything_is_read(run: Run, folder: Path, tmp_path: Path) -> None:
+    for name in ("a.h5", "b.h5"):
+        speckle().save(tmp_path / name)
+    out = tmp_path / "out"
+    done = run("enhance", tmp_path / "a.h5", tmp_path / "b.h5", "-o", out, "--with", folder, "--device", "gpu")
+    assert done.code == 4
+    assert [line.partition("no GPU can be used: torch")[0] for line in done.errors[:1]] == ["usbeam: error: device: "]
+    assert sum(line.startswith("usbeam: error: ") for line in done.errors) == 1
+    assert not out.exists()
+
+
+def test_the_device_is_told(run: Run, file: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.h5"
+    done = run("enhance", file, "-o", out, "--with", folder, "--device", "cpu")
+    assert "by " + str(folder) + " on the CPU in" in done.out

@@ -27,10 +27,12 @@ MakePairs = Callable[..., Path]
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Generator[None]:
-    """The machine is shared, and results are the same to the bit."""
+    """The machine is shared, and results are the same to the bit: on a CPU, unless a test asks for the GPU."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("USBEAM_DEVICE", "cpu")
+        yield
     torch.set_num_threads(before)
 
 

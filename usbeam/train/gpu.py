@@ -68,15 +68,12 @@ def resolve(device: str, runtime: str = "torch") -> str:
     return taken
 
 
-def exact(*, benchmark: bool = False) -> AbstractContextManager[None]:
-    """float32 in full, as on a CPU: unless told, cuDNN rounds factors to TF32, of which 10 bits count.
+def exact() -> AbstractContextManager[None]:
+    """float32 in full, as on a CPU, and by algorithms that give the same each time.
 
-    Parameters
-    ----------
-    benchmark
-        Whether cuDNN tries its algorithms, once for each shape, and takes the fastest.
+    Unless told, cuDNN rounds factors to TF32, of which 10 bits count.
     """
-    return cudnn.flags(enabled=cudnn.enabled, benchmark=benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
+    return cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from usbeam.errors import DeviceUnavailable
 CPU, CUDA, TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))
 CACHE = "USBEAM_TENSORRT_CACHE"
 """Environment variable that names a folder for TensorRT's engines, which it builds for each size of image."""
-_UNINSTALL = "pip uninstall onnxruntime"
 _INSTALL = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 _UNLOADED = Obstacle(
     "onnxruntime cannot load its provider for CUDA", f"its log names the library that is missing; {_INSTALL} brings it"
@@ -70,7 +69,8 @@ def obstacle() -> Obstacle | None:
 
     if CUDA not in onnxruntime.get_available_providers():
         return Obstacle(
-            f"onnxruntime {onnxruntime.__version__} is a build for the CPU", f"{_UNINSTALL}, then {_INSTALL}"
+            f"onnxruntime {onnxruntime.__version__} is a build for the CPU",
+            f"pip uninstall onnxruntime, then {_INSTALL}",
         )
     try:
         session(_identity(), "gpu")

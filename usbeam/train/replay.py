@@ -13,7 +13,7 @@ from usbeam.train.gpu import exact
 from usbeam.train.networks import Network
 
 WARM_UP = 3
-"""Passes before the capture, in which libraries take memory and choose algorithms."""
+"""Passes before the capture, in which libraries choose algorithms and take memory."""
 
 
 class Replayed:
@@ -34,7 +34,7 @@ class Replayed:
         self._graph = torch.cuda.CUDAGraph()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        with exact(benchmark=True):
+        with exact():
             with torch.cuda.stream(side):
                 for _ in range(WARM_UP):
                     network(self._given)

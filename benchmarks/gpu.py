@@ -109,12 +109,18 @@ CASES = (
     Work("Fourier 128 x 128", "fourier", 128),
 )
 QUICK = (
-    Work("DAS 4 x 4", "das", 4, shape=(24, 12), n_samples=1100),
-    Work("DAS plane wave, 4 elements, 3 frames", "das", 4, plane=True, n_frames=3, shape=(24, 12), n_samples=1100),
-    Work("Fourier 16 x 16", "fourier", 16, shape=(24, 12), n_samples=1100),
+    Work("DAS 4 x 4", "das", 4, shape=(24, 12), n_samples=1800),
+    Work("DAS plane wave, 4 elements, 3 frames", "das", 4, plane=True, n_frames=3, shape=(24, 12), n_samples=1800),
+    Work("Fourier 16 x 16", "fourier", 16, shape=(24, 12), n_samples=1800),
 )
-KERNELS = {"das": ("das", "das"), "fourier": ("fourier", "full_matrix")}
-"""Module and function that sum."""
+
+
+def kernels(plan: ub.Plan) -> tuple[tuple[Any, str], ...]:
+    """What sums: along delays, from tables or without, or along kz."""
+    das, fourier = plan.backend.das, plan.backend.fourier
+    if plan.settings["method"] == "das":
+        return (das, "das"), (das.Direct, "__call__")
+    return (fourier, "full_matrix"), (fourier, "plane_waves")
 
 
 @dataclass(frozen=True)
@@ -158,28 +164,33 @@ def host_seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 class KernelTime:
-    """Adds up, by the GPU's clock, what one function of a module takes."""
+    """Adds up, by the GPU's clock, what some functions take; each is an owner and a name."""
 
-    def __init__(self, module: Any, name: str) -> None:
-        self._module, self._name, self._function = module, name, getattr(module, name)
+    def __init__(self, *functions: tuple[Any, str]) -> None:
+        self._functions = [(owner, name, getattr(owner, name)) for owner, name in functions]
         self._events: list[tuple[Any, Any]] = []
 
     def __enter__(self) -> KernelTime:
+        for owner, name, function in self._functions:
+            setattr(owner, name, self._timed(function))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for owner, name, function in self._functions:
+            setattr(owner, name, function)
+
+    def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
         import cupy
 
         def timed(*given: Any, **named: Any) -> Any:
             start, end = cupy.cuda.Event(), cupy.cuda.Event()
             start.record()
-            found = self._function(*given, **named)
+            found = function(*given, **named)
             end.record()
             self._events.append((start, end))
             return found
 
-        setattr(self._module, self._name, timed)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        setattr(self._module, self._name, self._function)
+        return timed
 
     def seconds(self) -> float:
         """Since the last time this was asked."""
@@ -212,15 +223,12 @@ def measure(work: Work, repeats: int, limits: tuple[float, float]) -> Row:
     acquisition = work.acquisition()
     plan, cpu = work.plan(acquisition, "gpu"), work.plan(acquisition, "cpu")
     resident = cupy.asarray(np.asarray(acquisition.samples))
-    module, name = KERNELS[work.method]
-    if work.plane and work.method == "fourier":
-        name = "plane_waves"
     seconds = event_seconds(lambda: plan.arrays(resident), repeats) / work.n_frames
-    with KernelTime(getattr(plan.backend, module), name) as kernel:
-        kernels: list[float] = []
+    sums: list[float] = []
+    with KernelTime(*kernels(plan)) as kernel:
         for _ in range(repeats):
             plan.arrays(resident)
-            kernels.append(kernel.seconds())
+            sums.append(kernel.seconds())
     transfers = host_seconds(lambda: list(plan.frames()), max(1, repeats // 2)) / work.n_frames
     frame = acquisition.frame(0)
     (found,), (wanted,) = plan(frame), cpu(frame)
@@ -229,7 +237,7 @@ def measure(work: Work, repeats: int, limits: tuple[float, float]) -> Row:
     least_bytes = frame.nbytes + found.data.nbytes
     return Row(
         name=work.name,
-        kernel=float(np.median(kernels)) / work.n_frames,
+        kernel=float(np.median(sums)) / work.n_frames,
         resident=seconds,
         transfers=transfers,
         cpu=host_seconds(lambda: cpu(frame), 3),

@@ -196,8 +196,8 @@ extern "C" __global__ void __launch_bounds__(DOWN * ACROSS, 4)
              width, column, out, Direct{{GIVEN(transmit)}}, Direct{{GIVEN(receive)}}, x, z, copy);
 }
 
-// Taps of points and pairs that a block holds at once, and the columns that a thread sums.
-const int ENTRIES = 1024, COLUMNS = 8;
+// Points and pairs whose taps a block holds at once, and the columns that a thread sums: what its registers hold.
+const int ENTRIES = 1024, COLUMNS = N_TAPS == 4 ? 4 : 8;
 
 // Several frames of one sample, read at once.
 template <int FRAMES>
@@ -227,17 +227,18 @@ __device__ __forceinline__ void sum_frames(WORK, const Tables& out_leg, const Ta
                 int there, back, sample = -1;
                 int entry = (j * rows + k) * COLUMNS + c;
                 Point point = {c0 + c, k0 + k};
-                float transmit_weight, weight;
+                float transmit_weight, weight, gain = 0.0f;
+                const float2* row = table;
                 if (point.column < n_x && point.k < n_z &&
                     out_leg.at(transmit[event], point, there, transmit_weight) &&
                     back_leg.at(receive[p0 + j], point, back, weight) &&
                     unsigned(sample_of(there + back)) < end) {
                     sample = sample_of(there + back);
-                    const float2* row = table + row_of(there + back) * N_TAPS;
-                    for (int tap = 0; tap < N_TAPS; tap++)
-                        taps[entry * N_TAPS + tap] = transmit_weight * weight * row[tap];
+                    row = table + row_of(there + back) * N_TAPS;
+                    gain = transmit_weight * weight;
                 }
                 samples[entry] = sample;
+                for (int tap = 0; tap < N_TAPS; tap++) taps[entry * N_TAPS + tap] = gain * row[tap];
             }
             __syncthreads();
             for (int j = 0; mine && j < n_here; j++) {
@@ -246,11 +247,13 @@ __device__ __forceinline__ void sum_frames(WORK, const Tables& out_leg, const Ta
 #pragma unroll
                 for (int c = 0; c < COLUMNS; c++) {
                     int sample = samples[entry + c];
-                    if (sample < 0) continue;
 #pragma unroll
                     for (int tap = 0; tap < N_TAPS; tap++) {
-                        Together<FRAMES> read = *reinterpret_cast<const Together<FRAMES>*>(
-                            trace + (long long)(sample + tap) * n_frames);
+                        // No branch, so that the reads of several columns wait together; outside nothing is read.
+                        Together<FRAMES> read = {};
+                        if (sample >= 0)
+                            read = *reinterpret_cast<const Together<FRAMES>*>(
+                                trace + (long long)(sample + tap) * n_frames);
                         float2 weight = taps[(entry + c) * N_TAPS + tap];
 #pragma unroll
                         for (int f = 0; f < FRAMES; f++)

@@ -27,7 +27,7 @@ as their rows of the table compete with the traces for the L1 cache."""
 
 # As in das.cu.
 _DOWN, _ACROSS, _POINTS = 8, 16, 2
-_ENTRIES, _COLUMNS = 1024, 8
+_ENTRIES, _COLUMNS = 1024, {1: 8, 2: 8, 4: 4}
 
 
 def leg_tables(shape, first, position, time, axis, edges, x, z, sound_speed, units, max_sine, taper, pedestal, weights):
@@ -146,12 +146,13 @@ def _sum(form, traces, receive, first, transmit, image, table, shape, column, ou
     if form == "das":
         threads, block = (n_x * n_z, 1, n_frames), (128, 1, 1)
     elif form == "das_frames":
-        each = 1 if n_frames % 2 else 2
+        # Two frames at once, where they are aligned and leave a row of threads enough to do.
+        each = 2 if n_frames % 2 == 0 and n_frames >= 16 else 1
         form = "das_frames" if each == 1 else "das_even_frames"
-        # Lanes for the frames, at most a warp; what the block has left, for depths.
-        lanes = min(32, max(8, 1 << (n_frames // each - 1).bit_length()))
+        # Threads for the frames, at most a warp; what the block has left, for depths.
+        lanes = min(32, max(4, 1 << (n_frames // each - 1).bit_length()))
         rows = 256 // lanes
-        tiles = -(-n_z // rows) * -(-n_x // _COLUMNS)
+        tiles = -(-n_z // rows) * -(-n_x // _COLUMNS[n_taps])
         threads, block = (tiles * lanes, rows, -(-n_frames // (lanes * each))), (lanes, rows, 1)
         shared_bytes = _ENTRIES * (8 * n_taps + 4)
     else:

@@ -2,6 +2,7 @@
 
     python benchmarks/networks.py --repeats 11 --steps 10        # ten minutes on two cores; 15, 50 if not given
     python benchmarks/networks.py --parts inference --repeats 50       # --networks, --threads, --steps
+    python benchmarks/networks.py --device gpu                         # inference of the paper's networks on a GPU
     python benchmarks/networks.py --quick                              # tiny sizes: does it run?
 
 The networks are untrained, which takes the same time. Everything runs in processes of their own that have so many
@@ -13,11 +14,16 @@ by every runtime that is installed, in a process for each runtime and number of 
 raw samples of a frame, every element firing alone, to a PNG. *Training*: the second of two epochs, with the network's
 defaults but for the epoch's length; all from the same pairs of looks, as what is in them costs nothing; a process for
 each row.
+
+On a GPU: *kernels* are those of one replay of the CUDA graph, between two events of the GPU's own clock; *a pass* also
+takes an image there and what was made of it back, by the host's clock. Where no GPU can be used the reason is printed,
+and the exit code is 4.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.metadata
 import importlib.util
 import json
@@ -39,13 +45,17 @@ import torch
 import usbeam as ub
 from usbeam.beamforming.oblique import DIAGONALS
 from usbeam.enhancers import trained
+from usbeam.errors import DeviceUnavailable
 from usbeam.pairs import DYNAMIC_RANGE, LOOKS_DYNAMIC_RANGE
-from usbeam.train import Config, export, fit, inference, weights
+from usbeam.train import Config, export, fit, gpu, inference, weights
 from usbeam.train.networks import MODELS, build
+from usbeam.train.replay import Replayed
 from usbeam.train.runtimes import OTHERS, RUNTIMES, runner
 
 WARM_UP = 3
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+ON_GPU = ("unet", "unet-light")
+"""What is timed there, if nothing is said."""
 INSTALLED = ["torch", *(name for name, package in OTHERS.items() if importlib.util.find_spec(package))]
 PACKAGES = ("usbeam", "torch", "onnxruntime", "openvino", "lightning", "numba", "numpy")
 
@@ -82,8 +92,8 @@ class Work:
 QUICK = Work(n_z=96, n_x=64, n_elements=16, n_pairs=2, repeats=2, steps=2)
 
 
-def prepare(folder: Path, work: Work) -> None:
-    """Networks as files, for all runtimes; a recording; pairs of two."""
+def save_networks(folder: Path, work: Work) -> None:
+    """As files, for all runtimes."""
     spacing = [float(axis[1] - axis[0]) for axis in (work.grid.z, work.grid.x)]
     for name in work.networks:
         file, domain = folder / f"{name}.safetensors", Config(model=name).domain
@@ -91,6 +101,11 @@ def prepare(folder: Path, work: Work) -> None:
         weights.save(build(name, seed=0), file, {"domain": domain, "dynamic_range_db": level, "spacing": spacing})
         if len(INSTALLED) > 1:
             export.export(inference.load(file), file.with_suffix(".onnx"))
+
+
+def prepare(folder: Path, work: Work) -> None:
+    """Networks, a recording, and pairs of two."""
+    save_networks(folder, work)
     recordings = [work.recording(seed) for seed in (0, 1)]
     recordings[0].save(folder / "recording.h5")
     with warnings.catch_warnings():
@@ -108,6 +123,44 @@ def time_inference(folder: Path, work: Work, runtime: str) -> dict[str, tuple[fl
         run = runner(trained.find(file).network.network, runtime, model)
         found[name] = median(work, run, values), median(work, ub.enhance, image, file, runtime=runtime)
     return found
+
+
+@dataclass(frozen=True)
+class OnGpu:
+    """Milliseconds of a network on a GPU, and the largest difference of a pass from one on the CPU."""
+
+    kernels: float | None
+    one_pass: float
+    enhance: float
+    difference: float
+
+
+def time_on_gpu(folder: Path, work: Work, name: str, runtime: str) -> OnGpu:
+    """Only torch's kernels are timed by themselves."""
+    values, other = np.random.default_rng(0).random((2, work.n_z, work.n_x), np.float32)
+    image, file = ub.Image(values + 1j * other, work.grid), folder / f"{name}.safetensors"
+    network = trained.find(file).network.network
+    model = None if runtime == "torch" else file.with_suffix(".onnx").read_bytes()
+    run = runner(network, runtime, model, "gpu")
+    return OnGpu(
+        kernels_alone(work, Replayed(copy.deepcopy(network).to("cuda"), values.shape)) if model is None else None,
+        median(work, run, values),
+        median(work, ub.enhance, image, file, runtime=runtime, device="gpu"),
+        float(np.abs(run(values) - runner(network)(values)).max()),
+    )
+
+
+def kernels_alone(work: Work, network: Replayed) -> float:
+    """Milliseconds of a replay, by the GPU's clock."""
+    times: list[float] = []
+    for _ in range(WARM_UP + work.repeats):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        network.replay()
+        end.record()
+        end.synchronize()
+        times.append(start.elapsed_time(end))
+    return float(np.median(times[WARM_UP:]))
 
 
 def time_chain(folder: Path, work: Work) -> dict[str, Any]:
@@ -184,6 +237,27 @@ def inference_report(folder: Path, work: Work, threads: Sequence[int]) -> Iterat
     yield "A pass is a single one; `ub.enhance` makes two, as the image goes in flipped as well. All in float32."
 
 
+def gpu_report(folder: Path, work: Work) -> Iterator[str]:
+    built = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    yield f"Measured on {torch.cuda.get_device_name()}, {built}."
+    yield f"### Inference on a GPU: one image of {work.n_x} x {work.n_z}, median ms of {work.repeats}"
+    rows: list[list[str]] = []
+    for runtime in INSTALLED:
+        if (obstacle := gpu.obstacle(runtime)) is not None:
+            rows.append(["all", runtime, str(obstacle), "", "", ""])
+            continue
+        for name in work.networks:
+            found = time_on_gpu(folder, work, name, runtime)
+            kernels = "" if found.kernels is None else f"{found.kernels:.3f}"
+            times = f"{found.one_pass:.3f}", f"{found.enhance:.1f}"
+            rows.append([name, runtime, kernels, *times, f"{found.difference:.1e}"])
+    yield table(["network", "runtime", "kernels", "pass", "`ub.enhance`", "difference"], rows)
+    yield (
+        "In float32 without TF32. A pass with transfers; `ub.enhance` makes two, and does the rest on the CPU. "
+        "Difference: the largest from a pass on the CPU, of values from 0 to 1."
+    )
+
+
 def chain_report(folder: Path, work: Work, threads: Sequence[int]) -> Iterator[str]:
     traces, points = f"{work.n_elements} x {work.n_elements} traces", f"{work.n_x} x {work.n_z} points"
     yield f"### From raw samples to a picture: {traces}, {points}, threads: {max(threads)}, median ms of {work.repeats}"
@@ -255,9 +329,17 @@ def report(work: Work, parts: Sequence[str], threads: Sequence[int]) -> Iterator
             yield from PARTS[part](Path(folder), work, threads)
 
 
+def report_on_gpu(work: Work) -> Iterator[str]:
+    yield from machine()
+    with tempfile.TemporaryDirectory() as folder:
+        save_networks(Path(folder), work)
+        yield from gpu_report(Path(folder), work)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="What the networks cost; the file's first lines say how.")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="gpu: inference alone")
     parser.add_argument("--networks", nargs="+", choices=MODELS)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="of inference; the most for the rest")
     parser.add_argument("--repeats", type=int, help="calls of which the median is taken (15)")
@@ -269,7 +351,17 @@ def main() -> None:
         print("\n" + answer(chosen.alone))
         return
     given = {name: getattr(chosen, name) for name in ("networks", "repeats", "steps") if getattr(chosen, name)}
-    for block in report(replace(QUICK if chosen.quick else Work(), **given), chosen.parts, chosen.threads):
+    work = replace(QUICK if chosen.quick else Work(), **given)
+    if chosen.device == "cpu":
+        blocks = report(work, chosen.parts, chosen.threads)
+    else:
+        try:
+            gpu.resolve("gpu")
+        except DeviceUnavailable as error:
+            print(f"not measured: {error}\nhint: {error.hint}", file=sys.stderr)
+            raise SystemExit(error.exit_code) from error
+        blocks = report_on_gpu(work if chosen.networks else replace(work, networks=ON_GPU))
+    for block in blocks:
         print(block + "\n", flush=True)
 
 

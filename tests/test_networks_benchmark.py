@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,43 @@ def test_every_stage_and_network_of_the_chain_is_timed(folder: Path) -> None:
     assert [row[:2] for row in found["networks"]] == [("looks-light", runtime) for runtime in networks.INSTALLED]
     assert all(ms > 0 for row in found["networks"] for ms in row[2:])
     assert (folder / "image.png").is_file()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch finds a GPU")
+def test_without_a_gpu_it_says_why(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["networks.py", "--device", "gpu"])
+    with pytest.raises(SystemExit) as caught:
+        networks.main()
+    assert caught.value.code == 4
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("not measured: device: no GPU can be used: torch")
+    assert "\nhint: " in said.err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
+def test_every_network_is_timed_on_a_gpu(folder: Path) -> None:
+    *_, table, _ = networks.gpu_report(folder, TINY)
+    name, runtime, *figures = (cell.strip() for cell in table.splitlines()[2].split("|")[1:-1])
+    assert (name, runtime) == ("looks-light", "torch")
+    kernels, one_pass, enhance, difference = map(float, figures)
+    assert 0 < kernels < one_pass < enhance
+    assert difference < 1e-4
+
+
+def test_only_runtimes_that_have_the_gpu_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = networks.OnGpu(kernels=0.25, one_pass=0.5, enhance=3.0, difference=1e-6)
+    reason = networks.gpu.Obstacle("no provider", "pip")
+    monkeypatch.setattr(networks, "time_on_gpu", lambda *_: made)
+    monkeypatch.setattr(networks.gpu, "obstacle", lambda runtime: None if runtime == "torch" else reason)
+    monkeypatch.setattr(networks, "INSTALLED", ["torch", "onnx"])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    heading, _, table, _ = networks.gpu_report(tmp_path, TINY)
+    assert "a GPU" in heading
+    assert table.splitlines()[2:] == [
+        "| looks-light | torch | 0.250 | 0.500 | 3.0 | 1.0e-06 |",
+        "| all | onnx | no provider |  |  |  |",
+    ]
 
 
 def test_a_frame_is_the_sum_of_its_stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -23,9 +23,10 @@ from torch.utils._pytree import tree_leaves
 import usbeam as ub
 from tests.enhancers.networks import network, run_folder
 from tests.enhancers.test_enhance import speckle
+from tests.train import host_graph
 from tests.train.conftest import MakePairs, same_tensors, tiny
 from usbeam.errors import DeviceOutOfMemory, DeviceUnavailable
-from usbeam.train import checkpoint, config, gpu, onnx_session, run, runtimes
+from usbeam.train import checkpoint, config, gpu, onnx_session, replay, run, runtimes
 from usbeam.train.loop import Loop
 from usbeam.train.networks import MODELS, Network, build
 from usbeam.train.training import fit
@@ -184,6 +185,44 @@ def test_the_result_says_where_it_was_made(tmp_path: Path) -> None:
     assert found.settings["enhanced"][-1]["device"] == "cpu"
 
 
+class TestGraphsOnTheHost:
+    """See `tests.train.host_graph`."""
+
+    @pytest.fixture(autouse=True)
+    def _installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        torch_that_says(monkeypatch, None)
+        host_graph.install(monkeypatch)
+
+    @pytest.mark.parametrize("name", MODELS)
+    def test_a_replay_makes_of_every_image_what_a_pass_makes(self, name: str) -> None:
+        chosen, rng = network(name), np.random.default_rng(0)
+        replayed = runtimes.runner(chosen, device="gpu")
+        images = [rng.random(size, np.float32) for size in ((49, 33), (48, 64), (49, 33), (49, 33))]
+        made = [replayed(image) for image in images]  # each is read after those that follow are made
+        for image, found in zip(images, made, strict=True):
+            np.testing.assert_allclose(found, runtimes.runner(chosen)(image), atol=1e-6)
+
+    def test_a_graph_is_captured_once_for_each_of_the_last_sizes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sizes: list[tuple[int, int]] = []
+
+        class Counted(replay.Replayed):
+            def __init__(self, chosen: Network, size: tuple[int, int]) -> None:
+                sizes.append(size)
+                super().__init__(chosen, size)
+
+        monkeypatch.setattr(replay, "Replayed", Counted)
+        run = runtimes.runner(network(), device="gpu")
+        asked = [(20, 20), (21, 20), (20, 20), (22, 20), (23, 20), (24, 20), (21, 20)]
+        for size in asked:
+            run(np.zeros(size, np.float32))
+        assert sizes == [(20, 20), (21, 20), (22, 20), (23, 20), (24, 20), (21, 20)]  # which was the oldest of four
+
+    def test_an_image_is_enhanced_as_on_the_cpu(self, tmp_path: Path) -> None:
+        made = [ub.enhance(speckle(), run_folder(tmp_path), device=device) for device in ("cpu", "gpu")]
+        np.testing.assert_allclose(made[1].data, made[0].data, atol=1e-4)
+        assert [each.settings["enhanced"][-1]["device"] for each in made] == ["cpu", "gpu"]
+
+
 class _Devices(TorchDispatchMode):
     """All that the tensors of all operations lie on."""
 
@@ -306,15 +345,13 @@ class TestOnAGpu:
 
     @pytest.mark.parametrize("name", MODELS)
     def test_the_cpu_the_gpu_and_the_graph_agree(self, name: str, images: list[torch.Tensor]) -> None:
-        from usbeam.train.replay import Replayed
-
         here, there = network(name), network(name).to("cuda")
         for image in images:
             with torch.no_grad(), gpu.exact():
                 wanted = here(image[None, None])[0, 0]
                 plain = there(image[None, None].to("cuda"))[0, 0].cpu()
             torch.testing.assert_close(plain, wanted, rtol=0, atol=1e-4)
-            replayed = Replayed(there, (image.shape[0], image.shape[1]))
+            replayed = replay.Replayed(there, (image.shape[0], image.shape[1]))
             first, other, again = replayed(image), replayed(1 - image), replayed(image)
             torch.testing.assert_close(first, wanted, rtol=0, atol=1e-4)
             assert torch.equal(first, again)

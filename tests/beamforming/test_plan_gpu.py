@@ -186,3 +186,37 @@ def test_iq_of_both_kinds(gpu: Any, matrix: ub.Acquisition) -> None:
         )
         there, here = both(recording)
         assert close(there(recording.frame(0))[0].data, here(recording.frame(0))[0].data) < 1e-4
+
+
+@pytest.mark.parametrize("brightness", [1.0, 1e-6, 1e6])
+def test_half_precision_is_nearly_the_same(gpu: Any, matrix: ub.Acquisition, brightness: float) -> None:
+    recording = film(matrix, 2).replace(samples=np.float32(brightness) * film(matrix, 2).samples[:])
+    there = ub.Plan(recording, GRID, device="gpu", precision="half")
+    assert there.settings["precision"] == "half"
+    for number in (0, 1):
+        wanted = ub.beamform(recording, GRID, frame=number, device="cpu").data
+        found = there(recording.frame(number))[0].data
+        assert 1e-7 < close(found, wanted) < 1e-3
+
+
+def test_half_precision_of_silence_int16_and_nan(gpu: Any, matrix: ub.Acquisition) -> None:
+    stored = np.zeros(matrix.samples.shape, np.int16)
+    stored[0, 3, 4, 200] = -32768
+    recording = matrix.replace(samples=stored)
+    found = ub.beamform(recording, GRID, device="gpu", precision="half").data
+    assert close(found, ub.beamform(recording, GRID, device="cpu").data) < 1e-3
+    silent = ub.beamform(matrix.replace(samples=np.zeros_like(matrix.samples)), GRID, device="gpu", precision="half")
+    assert not silent.data.any()
+    plan, frame = ub.Plan(matrix, GRID, device="gpu", precision="half"), matrix.frame(0).copy()
+    frame[0, 0, 100] = np.nan
+    with pytest.raises(BadField, match="1 sample"):
+        plan(frame)
+
+
+def test_precisions_that_are_refused(gpu: Any, matrix: ub.Acquisition) -> None:
+    with pytest.raises(ConfigError, match="precision: half precision is for GPUs"):
+        ub.Plan(matrix, GRID, device="cpu", precision="half")
+    with pytest.raises(ConfigError, match="unknown precision"):
+        ub.Plan(matrix, GRID, precision="double")
+    with pytest.raises(ConfigError, match="method fourier has no such option"):
+        ub.Plan(matrix, GRID, method="fourier", precision="half")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ class DelayAndSum:
         Use the fold where it is exact.
     sound_speed
         [m/s].
+    half
+        Keep prepared traces in half precision.
     memory_budget
         Bytes that tables and prepared traces may take; what does not fit is done in more pieces.
     backend
@@ -72,11 +75,12 @@ class DelayAndSum:
         receive_weights: npt.NDArray[np.float32],
         interpolation: Interpolation,
         fold: bool,
+        half: bool = False,
         sound_speed: float,
         memory_budget: float,
         backend: Backend = CPU,
     ) -> None:
-        self.backend = backend
+        self.backend, self._half = backend, half
         self._acquisition, self._grid = acquisition, grid
         self._windows = (transmit_window, receive_window)
         self._receive_weights = receive_weights
@@ -139,6 +143,9 @@ class DelayAndSum:
             Transmit weights, one row per image.
         """
         images = self.backend.xp.zeros((len(frames), len(subsets), *self._grid.shape), np.complex64)
+        largest = self._largest(frames) if self._half else None
+        if largest is not None:  # halves end at 65504: the largest sample of a frame becomes 1
+            frames = frames / largest
         pairs, image = self._pairs(subsets)
         most = self._domain.most_pairs
         together = max(1, most // int(np.diff(pairs.first).max(initial=1)))
@@ -146,7 +153,16 @@ class DelayAndSum:
             part = slice(start, start + together)
             for run in pairs.chunks(max(1, most // len(frames[part]))):
                 self._add_run(frames[part], pairs, run, image[run], images[part])
+        if largest is not None:
+            images *= largest
         return images
+
+    def _largest(self, frames: Any) -> Any:
+        """Size of the largest sample of each frame, ``(n_frames, 1, 1, 1)`` float32; 1 where all are 0."""
+        xp, axes = self.backend.xp, (1, 2, 3)
+        sizes = xp.abs(frames.astype(np.complex64 if frames.dtype.kind == "c" else np.float32))
+        largest = sizes.max(axis=axes, keepdims=True)
+        return xp.where(largest == 0, np.float32(1), largest)
 
     def _pairs(self, subsets: npt.NDArray[np.float32]) -> tuple[Pairs, Any]:
         """Pairs of all images, and the image of each transmit, on the device; kept for the next frames."""
@@ -161,6 +177,9 @@ class DelayAndSum:
     def _add_run(self, frames: Any, pairs: Pairs, run: slice, image: Any, images: Any) -> None:
         """Prepare the traces of a run of transmits and add them everywhere; the traces are gone when this returns."""
         prepared = self._domain.prepare(frames, pairs, run)
+        if self._half:
+            parts = prepared.traces.view(np.float32).reshape(*prepared.traces.shape, 2)
+            prepared = replace(prepared, traces=parts.astype(np.float16))
         add = self._way(prepared, image, images)
         for columns in self._domain.blocks:
             add(prepared, image, columns, images)

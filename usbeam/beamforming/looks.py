@@ -38,17 +38,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from usbeam import device as devices
 from usbeam.acquisition import Acquisition
 from usbeam.beamforming import subsets
 from usbeam.beamforming.angular import Angular
 from usbeam.beamforming.groups import checked_share, grouped, refuse_many, sides
 from usbeam.beamforming.oblique import FADE, refuse_depths
-from usbeam.beamforming.plan import DEFAULT_BUDGET, Plan
+from usbeam.beamforming.plan import Plan
 from usbeam.beamforming.requests import checked_receive_weights
 from usbeam.checks import Floats
 from usbeam.errors import ConfigError, MeasurementError
 from usbeam.grid import Grid
 from usbeam.image import Image
+from usbeam.kernels.backend import backend
 
 KINDS = ("groups", "oblique")
 MEAN_OF = "envelope"
@@ -117,9 +119,11 @@ class Looks:
         share: float | None = None,
         transmits: npt.ArrayLike | None = None,
         receive_weights: npt.ArrayLike | None = None,
-        memory_budget: float = DEFAULT_BUDGET,
+        memory_budget: float | None = None,
         **options: Any,
     ) -> None:
+        if memory_budget is None:
+            memory_budget = backend(devices.resolve(options.get("device", "auto"))).memory_budget()
         fired = subsets.all(acquisition) if transmits is None else subsets.check(transmits, acquisition)
         heard = checked_receive_weights(receive_weights, acquisition)
         heard[~np.isin(np.arange(len(heard)), acquisition.receivers)] = 0  # these recorded nothing

@@ -44,7 +44,6 @@ from usbeam.beamforming.streaming import streamed
 from usbeam.errors import ConfigError
 from usbeam.grid import Grid
 from usbeam.image import Image
-from usbeam.kernels.backend import DEFAULT_BUDGET as DEFAULT_BUDGET
 from usbeam.kernels.backend import backend
 from usbeam.kernels.memory import retry_smaller
 
@@ -92,6 +91,9 @@ class Plan:
         [m/s]; the recording's own if not given.
     device
         ``auto``, ``cpu`` or ``gpu``.
+    precision
+        Of the traces that delay-and-sum reads: ``single``, or on a GPU ``half``, which takes half the memory and its
+        reading. Sums are single either way.
     memory_budget
         Bytes for the work beside a frame and its images: tables, prepared traces, images of parts. The result does not
         depend on it; where it is too small, the work is done in the smallest pieces. Not given: 1 GB on the CPU, half
@@ -135,6 +137,7 @@ class Plan:
         fold: bool = True,
         sound_speed: float | None = None,
         device: str = "auto",
+        precision: str = "single",
         memory_budget: float | None = None,
     ) -> None:
         if method not in METHODS:
@@ -166,12 +169,14 @@ class Plan:
         if method == "das":
             _refuse_options(method, weighting=weighting, band=band)
             read = choose(acquisition, interpolation, upsampling)
+            half = self._is_half(precision)
             self._make = functools.partial(
-                DelayAndSum, acquisition, self.grid, self._used, interpolation=read, **shared
+                DelayAndSum, acquisition, self.grid, self._used, interpolation=read, half=half, **shared
             )
-            chosen = {"interpolation": read.name, "upsampling": read.upsampling}
+            chosen = {"interpolation": read.name, "upsampling": read.upsampling, "precision": precision}
         else:
-            _refuse_options(method, interpolation=interpolation, upsampling=upsampling)
+            half = None if precision == "single" else precision
+            _refuse_options(method, interpolation=interpolation, upsampling=upsampling, precision=half)
             weighting = weighting or "das"
             self._make = functools.partial(Fourier, acquisition, self.grid, weighting=weighting, band=band, **shared)
             chosen = {"weighting": weighting, "band": list(pass_band(acquisition, band))}
@@ -315,6 +320,14 @@ class Plan:
         """The images of one frame, with what they were made of."""
         facts = (self.grid, self.settings, source(self.acquisition))
         return [labelled(data, weights, *facts) for data, weights in zip(images, self.weights, strict=True)]
+
+    def _is_half(self, precision: str) -> bool:
+        """Whether traces are halves; refuses other words, and halves on the CPU, which would only lose by them."""
+        if precision not in ("single", "half"):
+            raise ConfigError("unknown precision", location="precision", expected="single or half", found=precision)
+        if precision == "half" and self.device == "cpu":
+            raise ConfigError("half precision is for GPUs", location="precision", hint="leave it out, or device='gpu'")
+        return precision == "half"
 
     def _frames_at_once(self) -> int:
         """Frames of which the GPU makes images together: they share delays and launches."""

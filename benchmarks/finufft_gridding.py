@@ -30,8 +30,8 @@ from numba import get_num_threads, njit, prange
 import usbeam as ub
 from usbeam.beamforming.traces import pair
 from usbeam.kernels.conventions import NUMBA_OPTIONS
-from usbeam.kernels.fourier_cpu import _double_spectrum
 from usbeam.kernels.lane_fft import stages
+from usbeam.kernels.lane_gridding import double_spectrum
 from usbeam.kernels.lanes import ELEMENT, N_LANES
 
 SINE = 0.5
@@ -51,7 +51,7 @@ def spatial_spectra(spectrum, first, receive_slot, transmit_slot, reach, period,
         for block in range(worker, len(reach), n_workers):
             rooms = (data, work, across, out[block % len(out)])
             most = max(reach[block, 0], reach[block, 1])
-            _double_spectrum(samples, block * n_pairs, first, receive_slot, transmit_slot, most, stages, period, rooms)
+            double_spectrum(samples, block * n_pairs, first, receive_slot, transmit_slot, most, stages, period, rooms)
 
 
 @njit

@@ -64,7 +64,9 @@ def matrix_tables(recording: Recording, reaches: list[tuple[int, int]]) -> dict[
     }
 
 
-def grid_full_matrix(recording: Recording, tables: dict[str, np.ndarray], workers: int, before: complex = 0) -> np.ndarray:
+def grid_full_matrix(
+    recording: Recording, tables: dict[str, np.ndarray], workers: int, before: complex = 0
+) -> np.ndarray:
     out = np.full((int(tables["reach"].sum(axis=1).max()) + 1, N_CELLS, 2), before, np.complex64)
     fourier_cpu.full_matrix(
         recording.spectrum,
@@ -137,7 +139,9 @@ def wave_tables(recording: Recording, n_waves: int = 6) -> dict[str, np.ndarray]
     }
 
 
-def grid_plane_waves(recording: Recording, tables: dict[str, np.ndarray], workers: int, before: complex = 0) -> np.ndarray:
+def grid_plane_waves(
+    recording: Recording, tables: dict[str, np.ndarray], workers: int, before: complex = 0
+) -> np.ndarray:
     out = np.full((N_N, N_CELLS), before, np.complex64)
     fourier_cpu.plane_waves(
         recording.spectrum,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,14 @@ def test_any_number_of_pairs(gpu: Any, dtype: type, work_bytes: int) -> None:
     """Also with a last run of fewer pairs."""
     for n_pairs in (1, 17, 101 if work_bytes else 5):
         check(work(dtype, n_pairs), work_bytes)
+
+
+def test_more_pairs_than_a_grid_has_rows(gpu: Any) -> None:
+    made = work(np.float32, 65535 + 7, n_fft=4, n_blocks=1)
+    looked_at = np.array([0, 65534, 65535, 65541])
+    part = replace(made, **{name: getattr(made, name)[looked_at] for name in ("source", "weight", "owner")})
+    np.testing.assert_array_equal(run(made, 10**8)[:, looked_at], run(part))
+    check(part)
 
 
 @every_type

@@ -12,7 +12,7 @@
 
 #define LANES 16
 
-// sum over j < period of what is added twice to one place: slots past the period, transmits from one place.
+// Several traces may have one place: slots past the period, transmits from one element.
 __device__ __forceinline__ void add(float2* place, float2 value) {
     atomicAdd(&place->x, value.x);
     atomicAdd(&place->y, value.y);
@@ -87,7 +87,7 @@ struct Matrix {
     __device__ __forceinline__ int most(int block) const {
         return int(max(reach[2 * block], reach[2 * block + 1]));
     }
-    // Within 0 .. period - 1, of an index that may lie several periods beside.
+    // Of a wavenumber, which may lie several periods beside.
     __device__ __forceinline__ int column(int m) const {
         m %= period;
         return m < 0 ? m + period : m;

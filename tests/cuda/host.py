@@ -15,6 +15,7 @@ import functools
 import hashlib
 import importlib.machinery
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -32,6 +33,8 @@ import scipy.fft
 HEADER = Path(__file__).with_name("host_cuda.h")
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-w", "-x", "c++", "-include", str(HEADER))
+SANITIZED = ("-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g1")
+"""With USBEAM_SANITIZE=1 every read and write of a kernel is checked, as compute-sanitizer does on a GPU."""
 _KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(")
 
 
@@ -236,7 +239,18 @@ def _library(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
     source, library = _folder() / f"{name}.cu", _folder() / f"{name}.so"
     source.write_text(code)
     done = subprocess.run(
-        [COMPILER, *FLAGS, *options, str(source), "-o", str(library)], capture_output=True, text=True, check=False
+        [
+            COMPILER,
+            *FLAGS,
+            *(SANITIZED if os.environ.get("USBEAM_SANITIZE") else ()),
+            *options,
+            str(source),
+            "-o",
+            str(library),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return ctypes.CDLL(str(library))

@@ -57,6 +57,8 @@ class Work:
         Of the image.
     n_samples
         Of a trace.
+    precision
+        Of the traces that delay-and-sum reads on the GPU.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Work:
     n_frames: int = 1
     shape: tuple[int, int] = (620, 256)
     n_samples: int = 2048
+    precision: str = "single"
 
     def acquisition(self) -> ub.Acquisition:
         """Noise, which takes the same time as echoes, and hides no error in the dark."""
@@ -92,16 +95,17 @@ class Work:
 
     def plan(self, acquisition: ub.Acquisition, where: str) -> ub.Plan:
         """Sine 0.5 is accepted by Fourier, everything by delay-and-sum: their defaults in speed tables."""
-        angles: dict[str, Any] = {}
+        options: dict[str, Any] = {} if where == "cpu" else {"precision": self.precision}
         if self.method == "fourier":
-            angles = {"f_number": 0.87, "window": "tukey:0.3"}
+            options |= {"f_number": 0.87, "window": "tukey:0.3"}
             if not self.plane:
-                angles |= {"transmit_f_number": 0.87, "transmit_window": "tukey:0.3"}
-        return ub.Plan(acquisition, self.grid(), method=self.method, device=where, **angles)
+                options |= {"transmit_f_number": 0.87, "transmit_window": "tukey:0.3"}
+        return ub.Plan(acquisition, self.grid(), method=self.method, device=where, **options)
 
 
 CASES = (
     Work("DAS 64 x 64", "das", 64),
+    Work("DAS 64 x 64, half precision", "das", 64, precision="half"),
     Work("DAS 128 x 128", "das", 128),
     Work("DAS plane wave, 128 elements, 251 x 251, 32 frames", "das", 128, plane=True, n_frames=32, shape=(251, 251)),
     Work("Fourier 32 x 32", "fourier", 32),
@@ -280,7 +284,7 @@ def peers(repeats: int) -> list[str]:
     """mach and ultraspy on the plane wave, beside usbeam in the same run."""
     from peers import gpu
 
-    work = CASES[2]
+    work = next(case for case in CASES if case.plane)
     lines = ["", "## Peers on the plane wave", "", "| package | one frame [ms] | likeness |", "|---|---|---|"]
     for name, call in gpu.drivers(work.acquisition(), work.grid()).items():
         if isinstance(call, str):

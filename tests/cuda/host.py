@@ -15,6 +15,7 @@ import functools
 import hashlib
 import importlib.machinery
 import importlib.util
+import inspect
 import os
 import re
 import shutil
@@ -110,8 +111,8 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         return _wrapped(function)(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
+        if name.startswith("__") or (REAL is not None and not hasattr(REAL.ndarray, name)):
+            raise AttributeError(f"cupy.ndarray has no {name}")
         found = getattr(self.array, name)
         return _wrapped(found) if callable(found) else _on_device(found)
 
@@ -263,7 +264,23 @@ class _Module(types.ModuleType):
         if name.startswith("__") or not hasattr(np, name) or (REAL is not None and not hasattr(REAL, name)):
             raise AttributeError(f"cupy has no {name}")
         found = getattr(np, name)
-        return _wrapped(found) if callable(found) and not isinstance(found, type) else found
+        if not callable(found) or isinstance(found, type):
+            return found
+        return _as_cupy_takes_it(_wrapped(found), getattr(REAL, name, None))
+
+
+def _as_cupy_takes_it(function: Callable[..., Any], real: Any) -> Callable[..., Any]:
+    """A function that refuses arguments which CuPy's own would not take, where CuPy is there to ask."""
+    if not isinstance(real, types.FunctionType):
+        return function
+    surface = inspect.signature(real)
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        surface.bind(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return run
 
 
 REAL = importlib.import_module("cupy") if importlib.util.find_spec("cupy") else None
@@ -409,7 +426,9 @@ def modules() -> dict[str, types.ModuleType]:
         ),
     )
     names = ("fft", "ifft", "rfft", "irfft", "fft2", "ifft2", "next_fast_len")
-    fft.__dict__.update({name: _wrapped(getattr(scipy.fft, name)) for name in names})
+    real = importlib.import_module("cupyx.scipy.fft") if REAL is not None else None
+    transforms = {name: _wrapped(getattr(scipy.fft, name)) for name in names}
+    fft.__dict__.update({name: _as_cupy_takes_it(each, getattr(real, name, None)) for name, each in transforms.items()})
     cupyx.__dict__.update(scipy=cupyx_scipy, empty_pinned=np.empty)
     cupyx_scipy.__dict__.update(fft=fft)
     made = (cupy, cuda, runtime, memory, driver, cupyx, cupyx_scipy, fft)

@@ -106,6 +106,9 @@ def test_names_are_those_of_cupy(cupy: Any) -> None:
     for name in vars(cupy.cuda):
         assert name.startswith("__") or hasattr(host.REAL.cuda, name), name
     assert not hasattr(cupy, "float128")
+    assert not hasattr(cupy.ones(3), "setflags")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'workers'"):
+        cupyx.scipy.fft.fft(cupy.ones(3), workers=2)
     assert all(name.startswith("__") or name in ("scipy", "empty_pinned") for name in vars(cupyx))
 
 

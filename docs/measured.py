@@ -8,6 +8,7 @@ written by hand and numbers are not. Text files are written beside the results f
 - zero_shot: ``python -m benchmarks.zero_shot.decorrelation > benchmarks/results/zero_shot/full/decorrelation.txt``;
   ``adaptation.txt`` there is of ``python -m benchmarks.zero_shot.adaptation``, ``networks.txt`` of
   ``python benchmarks/networks.py``, and ``real.txt`` of ``python -m benchmarks.zero_shot.real FOLDER``
+- gpu: ``python benchmarks/gpu.py > benchmarks/results/gpu/full/gpu.txt``
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ PICTURES: Mapping[str, Mapping[str, int]] = {
         "40_mm/pictures_test": 1400,
         "left_out_plane_waves/pictures_test": 1400,
     },
+    "gpu": {},
 }
 """Page -> name of a picture -> its width in pixels."""
 

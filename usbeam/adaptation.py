@@ -159,12 +159,13 @@ def adapt(
         pairs = workplace / "pairs.h5"
         made = make_pairs(
             [recording],
-            grid or looks_grid(recording, network, frames[0] if frames else 0),
+            grid or looks_grid(recording, network, frames[0] if frames else 0, device=device),
             out=pairs,
             n_pairs=N_PAIRS,
             seed=settings.seed,
             dynamic_range=start.dynamic_range_db,
             frames=frames,
+            device=device,
             progress=lambda share: progress(_PAIRS_SHARE * share) if progress else None,
         )
         facts = {

@@ -82,7 +82,7 @@ def enhance_recording(
     chosen.resolved(given)  # refused before it is beamformed
     if frame not in range(recording.n_frames):
         raise ConfigError("no such frame", location="frame", expected=f"0..{recording.n_frames - 1}", found=frame)
-    points = trained_grid(recording, network, frame) if grid is None else grid
+    points = trained_grid(recording, network, frame, device=device) if grid is None else grid
     made = Angular(recording, points, device=device)(recording.frame(frame))
     looks = made.looks(DIAGONALS) if mode == "quality" else []
     return enhance(
@@ -90,7 +90,9 @@ def enhance_recording(
     )
 
 
-def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, frame: int = 0) -> Grid:
+def trained_grid(
+    recording: Acquisition, network: str | os.PathLike[str] | Run, frame: int = 0, *, device: str = "auto"
+) -> Grid:
     """Where a recording reaches, in pixels as the network knows them: as many to a speckle as in its training.
 
     A network sees pixels and no metres. So the size of a speckle is measured in a first image of the recording, whose
@@ -105,6 +107,8 @@ def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, 
         As for `enhance_recording`.
     frame
         In which the speckle is measured.
+    device
+        Of the beamformer.
 
     Returns
     -------
@@ -119,21 +123,24 @@ def trained_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, 
     CheckpointError, FileAccessError
         If the weights are damaged or cannot be read.
     """
-    return _stretched(recording, network, frame, lambda made: [made.image()])
+    return _stretched(recording, network, frame, device, lambda made: [made.image()])
 
 
-def looks_grid(recording: Acquisition, network: str | os.PathLike[str] | Run, frame: int = 0) -> Grid:
+def looks_grid(
+    recording: Acquisition, network: str | os.PathLike[str] | Run, frame: int = 0, *, device: str = "auto"
+) -> Grid:
     """The same for looks, whose speckle is larger than that of the image: to train the network further on them.
 
     Parameters, returns and errors are those of `trained_grid`.
     """
-    return _stretched(recording, network, frame, lambda made: made.looks(DIAGONALS))
+    return _stretched(recording, network, frame, device, lambda made: made.looks(DIAGONALS))
 
 
 def _stretched(
     recording: Acquisition,
     network: str | os.PathLike[str] | Run,
     frame: int,
+    device: str,
     seen: Callable[[AngularImages], Sequence[Image]],
 ) -> Grid:
     """A grid on which the speckle of some images of a frame has as many pixels as in the training."""
@@ -144,7 +151,7 @@ def _stretched(
     grid = Grid.spaced(x=x, z=z, spacing=known.spacing)
     if known.cell is None:
         return grid
-    sizes = [speckle.cell(image) for image in seen(Angular(recording, grid)(recording.frame(frame)))]
+    sizes = [speckle.cell(image) for image in seen(Angular(recording, grid, device=device)(recording.frame(frame)))]
     found = [float(size) for size in np.mean(sizes, axis=0)]
     ratios = [size / step / cell for size, step, cell in zip(found, known.spacing, known.cell, strict=True)]
     if all(abs(ratio - 1) <= TOLERANCE for ratio in ratios):

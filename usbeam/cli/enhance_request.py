@@ -123,7 +123,7 @@ class Request:
             return Opened(lambda _, progress: ub.enhance(image, self.name, progress=progress, **given))
         recording = _recording(path, self.option)
         network = _adapted(recording, self.name, self.place, frames, self.device) if self.adapted else self.name
-        grid = _grid(recording, network, self.place, frames[0])
+        grid = _grid(recording, network, self.place, frames[0], self.device)
         return Opened(
             lambda frame, progress: ub.enhance_recording(
                 recording, network, grid, frame=frame, progress=progress, **given
@@ -223,20 +223,20 @@ def _adapted(
     except ModuleNotFoundError as error:
         raise ConfigError(f"adapting needs {error.name}", hint="pip install 'usbeam[train]'") from error
     limited = place["x"] is not None or place["z"] is not None
-    grid = _within(looks_grid(recording, name, frames[0]), place) if limited else None
+    grid = _within(looks_grid(recording, name, frames[0], device=device), place) if limited else None
     step = -(-len(frames) // MOST_ADAPTING_FRAMES)
     with progress_bar("adapting") as advance:
         return adapt(recording, name, grid, frames=list(frames[::step]), device=device, progress=advance)
 
 
-def _grid(recording: Acquisition, network: str | Run, place: Mapping[str, str | None], frame: int) -> Grid:
+def _grid(recording: Acquisition, network: str | Run, place: Mapping[str, str | None], frame: int, device: str) -> Grid:
     """That of the options; pixels are those that the network knows where no option says otherwise."""
     from usbeam.cli.beamform import read_grid
     from usbeam.recordings import trained_grid
 
     if place["shape"] is not None or place["spacing"] is not None:
         return read_grid(recording, **place)
-    return _within(trained_grid(recording, network, frame), place)
+    return _within(trained_grid(recording, network, frame, device=device), place)
 
 
 def _within(whole: Grid, place: Mapping[str, str | None]) -> Grid:

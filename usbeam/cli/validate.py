@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,18 +12,13 @@ import typer
 from usbeam.cli.common import Json, result
 from usbeam.errors import FileFormatError, UsbeamError
 
-ISOLATED_MEMORY = 4 * 2**30
-"""Bytes of address space that a child process may take."""
-ISOLATED_SECONDS = 600
-"""Time that a child process may take for one file."""
-
 
 def validate(
     files: Annotated[list[Path], typer.Argument(help="Recordings, images or pairs files.", show_default=False)],
     full: Annotated[bool, typer.Option("--full", help="Read every stored byte: checksums, finite samples.")] = False,
     isolate: Annotated[
         bool,
-        typer.Option("--isolate", help="Read in a child process, so that a crash of the HDF5 library is one error."),
+        typer.Option("--isolate", help="Read in a child process with limits on memory and time: a crash is one error."),
     ] = False,
     json_output: Json = False,
 ) -> None:
@@ -34,7 +26,7 @@ def validate(
 
     Exit code 0: no error. 1: a file has an ERROR. 3: a file cannot be read at all (the others are still checked).
     """
-    reports = [_isolated(file, full) if isolate else _report(file, full) for file in files]
+    reports = [_report(file, full, isolate) for file in files]
     result({"files": reports}, json_output, _lines(reports))
     if any(report["error"] for report in reports):
         raise typer.Exit(FileFormatError.exit_code)
@@ -42,43 +34,19 @@ def validate(
         raise typer.Exit(1)
 
 
-def _report(file: Path, full: bool) -> dict[str, Any]:
+def _report(file: Path, full: bool, isolate: bool) -> dict[str, Any]:
     """What validation says of one file, in plain types; ``error`` is set where it cannot be read."""
-    from usbeam.io import validate as validate_file
+    from usbeam.io import isolate as in_child
+    from usbeam.io import validate as validate_here
 
     try:
-        findings = validate_file(file, full=full)
+        findings = (in_child.validate if isolate else validate_here)(file, full=full)
     except UsbeamError as error:
         return {"file": str(file), "error": str(error), "hint": error.hint, "findings": []}
     names = ("importance", "location", "message", "expected", "found", "hint")
     plain = [{name: value for name, value in dataclasses.asdict(each).items() if name in names} for each in findings]
     texts = [{**each, "line": str(finding)} for each, finding in zip(plain, findings, strict=True)]
     return {"file": str(file), "error": None, "hint": None, "findings": texts}
-
-
-def _isolated(file: Path, full: bool) -> dict[str, Any]:
-    """`_report` from a child process with limited memory and time."""
-    command = [sys.executable, "-m", "usbeam", "validate", "--json", *(["--full"] if full else []), "--", str(file)]
-    crash = {"file": str(file), "hint": "the file is damaged in a way that the HDF5 library does not survive"}
-    try:
-        child = subprocess.run(
-            command, capture_output=True, text=True, timeout=ISOLATED_SECONDS, preexec_fn=_limit_memory, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return {**crash, "error": f"{file}: reading it took more than {ISOLATED_SECONDS} s", "findings": []}
-    try:
-        return json.loads(child.stdout)["files"][0]
-    except (ValueError, LookupError):
-        return {**crash, "error": f"{file}: the process that read it ended with {child.returncode}", "findings": []}
-
-
-def _limit_memory() -> None:
-    """Runs in the child before it starts; Windows has no such limit."""
-    try:
-        import resource
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (ISOLATED_MEMORY, ISOLATED_MEMORY))
 
 
 def _lines(reports: list[dict[str, Any]]) -> Iterator[str]:

@@ -108,16 +108,18 @@ def validate(
         As there, and if the child crashes, takes too long or too much memory.
     """
     plain: list[dict[str, Any]] = run(_validate, os.fspath(path), full, max_gb, memory=memory, seconds=seconds)
-    return [
-        Finding(**{**each, "importance": Importance(each["importance"]), "error": getattr(errors, each["error"])})
-        for each in plain
-    ]
+    return [_finding(each) for each in plain]
 
 
 def _validate(path: str, full: bool, max_gb: float | None) -> list[dict[str, Any]]:
     """Findings in types that JSON knows."""
     found = validate_here(path, full=full, max_gb=max_gb)
     return [{**dataclasses.asdict(each), "error": each.error.__name__} for each in found]
+
+
+def _finding(plain: dict[str, Any]) -> Finding:
+    importance, error = Importance(plain.pop("importance")), getattr(errors, plain.pop("error"))
+    return Finding(importance=importance, error=error, **plain)
 
 
 def serve() -> None:

@@ -206,9 +206,15 @@ def leaves(name: str, value: Value) -> list[str]:
 
 
 def descend(value: Value | None, fields: list[str]) -> Value | None:
-    """Follow struct fields; None where one is missing."""
+    """Follow struct fields; None where one is missing. A field of an array of structs is the array of its values."""
     for field in fields:
-        value = value.get(field) if isinstance(value, dict) else None
+        if isinstance(value, np.ndarray) and value.dtype == object:
+            inner = np.empty(value.shape, object)
+            for index, struct in enumerate(value.flat):
+                inner.flat[index] = struct.get(field) if isinstance(struct, dict) else None
+            value = None if any(each is None for each in inner.flat) else inner
+        else:
+            value = value.get(field) if isinstance(value, dict) else None
     return value
 
 

@@ -34,6 +34,8 @@ from usbeam.errors import (
 
 MAX_DEPTH = 8
 MAX_OBJECTS = 10_000
+BYTES_PER_OBJECT = 1000
+"""A larger file may hold one object for so many of its bytes: the structs of MATLAB v7.3 are many, beside long data."""
 MAX_RATIO = 200
 """Bytes that one byte of file may claim; gzip reaches 1000 on zeros, which no recording is."""
 SMALL = 64 * 2**20
@@ -57,7 +59,7 @@ def safe_open(
     path
         The file.
     max_gb
-        Gigabytes that a dataset may claim, however small the file is; see `MAX_RATIO` and `SMALL`.
+        Gigabytes that its datasets may claim, however small the file is; see `MAX_RATIO` and `SMALL`.
     allow_references
         Whether datasets may hold object references, as the cell arrays of MATLAB v7.3 do.
 
@@ -75,12 +77,14 @@ def safe_open(
     UnsafeFile
         External files, virtual datasets, soft links, foreign filters or types, loops, too deep, too many objects.
     TooLarge
-        A dataset claims far more than the file can hold.
+        A dataset, or all of them together, claim far more than the file can hold.
     """
     with open_hdf5(path) as file:
+        together = 0
         for location, node in walk(file):
             if isinstance(node, h5py.Dataset):
-                check_dataset(node, location, max_gb=max_gb, allow_references=allow_references)
+                together += check_dataset(node, location, max_gb=max_gb, allow_references=allow_references)
+        _check_claim(together, file.filename, "/", max_gb)
         yield file
 
 
@@ -200,6 +204,8 @@ def walk(file: h5py.File) -> Iterator[tuple[str, Node]]:
         Soft, external or user-defined links, a group inside itself, too deep or too many objects.
     """
     yield "/", file
+    with guard(file.filename):
+        allowed = max(MAX_OBJECTS, os.path.getsize(file.filename) // BYTES_PER_OBJECT)
     waiting: list[tuple[str, h5py.Group, tuple[int, ...]]] = [("", file, (_address(file),))]
     count = 0
     while waiting:
@@ -207,8 +213,8 @@ def walk(file: h5py.File) -> Iterator[tuple[str, Node]]:
         for name in names(group, path=file.filename, location=prefix or "/"):
             count += 1
             location = f"{prefix}/{name}"
-            if count > MAX_OBJECTS:
-                raise UnsafeFile("too many objects", path=file.filename, expected=f"at most {MAX_OBJECTS}")
+            if count > allowed:
+                raise UnsafeFile("too many objects", path=file.filename, expected=f"at most {allowed}")
             node = child(group, name, location)
             if isinstance(node, h5py.Group):
                 address = _address(node)
@@ -264,8 +270,14 @@ def open_dataset(file: h5py.File, name: str) -> h5py.Dataset:
 
 def check_dataset(
     dataset: h5py.Dataset, location: str, *, max_gb: float | None = None, allow_references: bool = False
-) -> None:
-    """Refuse a dataset that reaches outside the file, needs foreign code or claims more than the file can hold."""
+) -> int:
+    """Refuse a dataset that reaches outside the file, needs foreign code or claims more than the file can hold.
+
+    Returns
+    -------
+    int
+        Bytes that it claims.
+    """
     path = dataset.file.filename
     with guard(path, location):
         if dataset.external:
@@ -303,6 +315,13 @@ def check_dataset(
                     expected="numbers or text",
                 )
         claimed = max(dataset.nbytes or 0, chunk_bytes(dataset))
+    _check_claim(claimed, path, location, max_gb)
+    return claimed
+
+
+def _check_claim(claimed: int, path: str, location: str, max_gb: float | None) -> None:
+    """Raise `TooLarge` for more bytes than a file of this size can honestly hold."""
+    with guard(path, location):
         stored = os.path.getsize(path)
     allowed = max(SMALL, MAX_RATIO * stored, (max_gb or 0) * 1e9)
     if claimed > allowed:

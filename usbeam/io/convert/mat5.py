@@ -15,7 +15,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -24,9 +24,12 @@ import numpy.typing as npt
 
 from usbeam.errors import BadField, TruncatedFile, UnsafeFile
 from usbeam.io.convert.variables import Opaque, Value, Variables, check_size, descend, leaves
-from usbeam.io.safe import MAX_DEPTH
+from usbeam.io.safe import BYTES_PER_OBJECT, MAX_DEPTH
 
 HEADER_BYTES = 128
+MAX_PARTS = 100_000
+"""Cells and fields of a file; a larger one may hold one for each of its `BYTES_PER_OBJECT`. An empty one takes 8 bytes
+before it is compressed to nothing, and twenty times as many as a Python object."""
 _MATRIX, _COMPRESSED = 14, 15
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
@@ -62,6 +65,7 @@ class Mat5(Variables):
             self._places = dict(self._index(file))
         self._values: dict[str, Value] = {}
         self._unpacked = 0
+        self._parts = 0
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -85,7 +89,7 @@ class Mat5(Variables):
             with open(self.path, "rb") as file:
                 file.seek(place.start)
                 content = self._unpack(file, place) if place.is_compressed else file.read(place.size)
-            self._values[name] = _Reader(content, self._order, self.path, name).variable()
+            self._values[name] = _Reader(content, self._order, self.path, name, self._take_parts).variable()
         return self._values[name]
 
     def _index(self, file: BinaryIO) -> Iterator[tuple[str, _Place]]:
@@ -109,7 +113,7 @@ class Mat5(Variables):
             head = file.read(min(size, 4096))
             if kind == _COMPRESSED:
                 head = self._decompress(zlib.decompressobj(), head, 1024)[8:]
-            name = _Reader(head, self._order, self.path, f"byte {at}").name()
+            name = _Reader(head, self._order, self.path, f"byte {at}", self._take_parts).name()
             if name:
                 yield name, _Place(at + 8, size, kind == _COMPRESSED)
             at += 8 + size
@@ -128,6 +132,15 @@ class Mat5(Variables):
                 packed = unpacker.unconsumed_tail
         return b"".join(parts)[8:]
 
+    def _take_parts(self, count: int) -> None:
+        """Refuse more cells and fields than a file of this size can honestly hold."""
+        self._parts += count
+        allowed = max(MAX_PARTS, os.path.getsize(self.path) // BYTES_PER_OBJECT)
+        if self._parts > allowed:
+            raise UnsafeFile(
+                "too many cells and fields", path=self.path, expected=f"at most {allowed}", found=self._parts
+            )
+
     def _decompress(self, unpacker: Any, packed: bytes, limit: int) -> bytes:
         try:
             return unpacker.decompress(packed, limit)
@@ -138,8 +151,11 @@ class Mat5(Variables):
 class _Reader:
     """Steps through the sub-elements of one matrix element."""
 
-    def __init__(self, content: bytes, order: str, path: str, location: str) -> None:
+    def __init__(
+        self, content: bytes | memoryview, order: str, path: str, location: str, take_parts: Callable[[int], object]
+    ) -> None:
         self._content = memoryview(content)
+        self._take_parts = take_parts
         self._order = order
         self._path = path
         self._location = location
@@ -231,12 +247,13 @@ class _Reader:
         """Each matrix element takes at least its tag."""
         if count > max(1, self._left() // 8):
             raise self._damaged(f"{count} parts in {self._left()} bytes")
+        self._take_parts(count)
 
     def _inner(self, depth: int) -> Value:
         kind, data = self._element()
         if kind != _MATRIX:
             raise self._damaged(f"a part of type {kind}")
-        return _Reader(bytes(data), self._order, self._path, self._location).variable(depth + 1)
+        return _Reader(data, self._order, self._path, self._location, self._take_parts).variable(depth + 1)
 
     def _structs(self, shape: tuple[int, ...], kind: int, depth: int) -> Value:
         if kind == _OBJECT:

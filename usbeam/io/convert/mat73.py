@@ -18,13 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from usbeam.errors import BadField, UnsafeFile
-from usbeam.io.convert.variables import Opaque, Value, Variables
+from usbeam.io.convert.variables import Opaque, Value, Variables, check_size
 from usbeam.io.read import read_attribute, read_dataset
 from usbeam.io.safe import (
     MAX_DEPTH,
     Node,
     check_dataset,
-    check_memory,
     child,
     guard,
     safe_open,
@@ -165,7 +164,7 @@ class HDF5Variables(Variables):
         # A reference may lead to a dataset that no name leads to, and many to the same one.
         check_dataset(data, location, allow_references=True)
         self._bytes_read += data.nbytes or 0
-        check_memory(self._bytes_read, path=self.path, location=location)
+        check_size(self._bytes_read, path=self.path, location=location)
         value = read_dataset(data)
         if not (isinstance(value, np.ndarray) and value.dtype.names):
             return value

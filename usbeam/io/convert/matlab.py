@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from usbeam.errors import BadField, FileFormatError
+from usbeam.errors import BadField, FileFormatError, UnsafeFile, UsbeamError
 from usbeam.io.convert.mat5 import HEADER_BYTES, Mat5
 from usbeam.io.convert.mat73 import HDF5Variables
 from usbeam.io.convert.variables import Opaque, Value, Variables, check_size
@@ -87,9 +87,14 @@ class NumPyVariables(Variables):
                 # NumPy leaves a damaged archive open; close() of ours closes it in every case.
                 file = self._open.enter_context(open(path, "rb"))  # noqa: SIM115
                 self._arrays: Any = self._open.enter_context(np.load(file, allow_pickle=False))
-                self._archive = self._arrays.zip
+                archive: zipfile.ZipFile = self._arrays.zip
+                self._check_compression(archive)
+                self._archive = archive
             else:
                 self._arrays = {"data": np.load(path, allow_pickle=False, mmap_mode="r")}
+        except UsbeamError:
+            self._open.close()
+            raise
         except Exception as error:  # NumPy lets through what its header parser and zipfile trip over
             self._open.close()
             raise self._damaged("/", error) from error
@@ -120,6 +125,18 @@ class NumPyVariables(Variables):
         if array.dtype.kind in "US":
             return str(array.item()) if array.size == 1 else Opaque("list of texts")
         return array if array.dtype.kind in "biufc" else Opaque(f"{array.dtype} array")
+
+    def _check_compression(self, archive: zipfile.ZipFile) -> None:
+        """Refuse what NumPy never writes; some unpackers take as much memory as the file tells them to."""
+        for item in archive.infolist():
+            if item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise UnsafeFile(
+                    "a compression that NumPy does not write",
+                    path=self.path,
+                    location=item.filename,
+                    expected="none, or deflate",
+                    found=f"method {item.compress_type}",
+                )
 
     def _damaged(self, location: str, error: Exception) -> BadField:
         return BadField(

@@ -556,6 +556,8 @@ def test_a_metric_says_what_it_is() -> None:
 # What cannot be measured
 
 OFF = roi.RegionPair("off", roi.Circle(7e-3, 20e-3, 3e-3), CYST.outside)
+OVERLAP = roi.RegionPair("over", CYST.inside, roi.Annulus(0.0, 20e-3, 2.9e-3, 5e-3))
+TOUCH = roi.RegionPair("touch", CYST.inside, roi.Annulus(0.0, 20e-3, 3e-3, 5e-3))  # pixels on the circle are in both
 TINY = roi.RegionPair("tiny", roi.Circle(0.02e-3, 20.02e-3, 1e-6), CYST.outside)
 DB = decibels(np.linspace(-60, 0, GRID.size).reshape(GRID.shape))
 FLAT = envelope(np.full(GRID.shape, 0.1))
@@ -589,6 +591,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[UsbeamError], str]] = {
     },
     "cnr of dB": (lambda: metrics.cnr(DB, CYST, domain="envelope"), ConfigError, "a dB image has no linear envelope"),
     "cnr domain": (lambda: metrics.cnr(DB, CYST, domain="power"), ConfigError, "unknown domain"),  # type: ignore[arg-type]
+    "cnr of regions that overlap": (lambda: metrics.cnr(NOISE, OVERLAP), MeasurementError, "over: inside and outside"),
+    "regions that overlap": (
+        lambda: metrics.evaluate(NOISE, {"over": OVERLAP}),
+        MeasurementError,
+        "over: inside and outside overlap",
+    ),
     "cnr flat": (lambda: metrics.cnr(FLAT, CYST), MeasurementError, "cyst: no variance"),
     "cnr_eq2 flat": (lambda: metrics.cnr_eq2(FLAT, CYST, gray_range=255), MeasurementError, "cyst: no variance"),
     "speckle_snr flat": (lambda: metrics.speckle_snr(FLAT, CYST), MeasurementError, "cyst.outside: no variance"),
@@ -664,6 +672,11 @@ def test_what_cannot_be_measured_is_one_clear_error(name: str) -> None:
         measure()
     assert type(caught.value) is kind
     assert message in str(caught.value)
+
+
+def test_regions_may_touch() -> None:
+    assert (TOUCH.inside.inside(GRID) & TOUCH.outside.inside(GRID)).any()
+    assert metrics.gcnr(NOISE, TOUCH) < 0.2
 
 
 def test_not_finite_pixels_are_refused_in_regions() -> None:

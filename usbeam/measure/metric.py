@@ -83,4 +83,6 @@ def region_values(image: Image, shape: roi.Shape, name: str) -> Floats:
 def inside_and_outside(image: Image, pair: roi.RegionPair) -> tuple[Floats, Floats]:
     """The values of an image that is not complex in both regions of a pair, in float64."""
     inside, outside = pair.region_names
-    return region_values(image, pair.inside, inside), region_values(image, pair.outside, outside)
+    values = region_values(image, pair.inside, inside), region_values(image, pair.outside, outside)
+    roi.refuse_overlap(image, pair)
+    return values

@@ -102,11 +102,33 @@ def check(image: Image, pairs: Mapping[str, RegionPair]) -> None:
     Raises
     ------
     MeasurementError
-        For the first region that `values` refuses.
+        For the first region that `values` refuses, and the first pair that overlaps.
     """
     for pair in pairs.values():
         for shape, name in zip((pair.inside, pair.outside), pair.region_names, strict=True):
             values(image, shape, name=name)
+        refuse_overlap(image, pair)
+
+
+def refuse_overlap(image: Image, pair: RegionPair) -> None:
+    """Refuse a pair whose regions share pixels within both; those on a common border may belong to both.
+
+    Raises
+    ------
+    MeasurementError
+        With their number.
+    """
+    both = pair.inside.inside(image.grid) & pair.outside.inside(image.grid)
+    if both.any():
+        within = np.maximum(pair.inside.signed_distance(image.grid), pair.outside.signed_distance(image.grid))
+        count = np.count_nonzero(within[both] < -BORDER)
+        if count:
+            raise MeasurementError(
+                "inside and outside overlap",
+                location=pair.name,
+                expected="two regions apart",
+                found=f"{count} pixel(s) in both",
+            )
 
 
 def _check_within(image: Image, bounds: tuple[float, float, float, float], name: str) -> None:

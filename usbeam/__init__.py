@@ -39,6 +39,7 @@ _HOMES = {
     "diagnose": "usbeam.diagnosis",
     "open_variables": "usbeam.io.convert.matlab",
     "save": "usbeam.io",
+    "save_images": "usbeam.io",
     "convert": "usbeam.io.convert",
     "validate": "usbeam.io",
     "simulate": "usbeam.simulate",
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from usbeam.io import load as load
     from usbeam.io import load_image as load_image
     from usbeam.io import save as save
+    from usbeam.io import save_images as save_images
     from usbeam.io import validate as validate
     from usbeam.io.convert import convert as convert
     from usbeam.io.convert.matlab import open_variables as open_variables

@@ -112,8 +112,11 @@ class Image:
         data = np.clip(20 * np.log10(np.clip(ratio, floor, 1.0)), -dynamic_range, 0).astype(np.float32)
         return dataclasses.replace(self, data=data, state="db", dynamic_range_db=float(dynamic_range))
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write by the file's ending: ``.h5`` (lossless), ``.png`` (bare 8-bit pixels with their spacing).
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, **options: Any) -> None:
+        """Write by the file's ending.
+
+        ``.h5`` (lossless), ``.png`` (bare 8-bit pixels with their spacing), ``.tif``, ``.dcm``, ``.nii``, ``.nii.gz``
+        or ``.zarr``; each with its options (`usbeam.io.save_image`).
 
         Raises
         ------
@@ -122,4 +125,4 @@ class Image:
         """
         from usbeam import io
 
-        io.save_image(self, path, overwrite=overwrite)
+        io.save_image(self, path, overwrite=overwrite, **options)

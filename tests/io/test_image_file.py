@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 
 from tests.io.recordings import assert_clear, small
-from usbeam.errors import BadField, ConfigError, FileFormatError, MissingField, NotHDF5, UnsupportedVersion
+from usbeam.errors import BadField, ConfigError, FileFormatError, MissingField, UnsupportedVersion
 from usbeam.grid import Grid
 from usbeam.image import Image
 from usbeam.io import load_image, save, save_image, validate
@@ -91,7 +91,7 @@ def test_png_of_uneven_pixels(tmp_path: Path, x: list[float]) -> None:
 
 
 def test_other_endings(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\.h5, \.hdf5 or \.png"):
+    with pytest.raises(ConfigError, match=r"\.h5, \.hdf5, \.png, .* or \.zarr"):
         analytic().save(tmp_path / "image.jpg")
 
 
@@ -116,9 +116,8 @@ def test_recording_is_no_image(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError) as caught:
         load_image(tmp_path / "recording.h5")
     assert_clear(caught.value, tmp_path / "recording.h5", "not an image", "usbeam beamform")
-    analytic().envelope().db().save(tmp_path / "image.png")
-    with pytest.raises(NotHDF5):
-        load_image(tmp_path / "image.png")
+    with pytest.raises(ConfigError, match="spacing: is for a picture"):
+        load_image(tmp_path / "recording.h5", spacing=1e-4)
 
 
 def change(name: str, value: Any) -> Callable[[h5py.File], None]:

@@ -1,23 +1,19 @@
-"""Images on disk: lossless HDF5 (``usbeam-image``), and bare 8-bit PNG that knows its pixel size."""
+"""Images on disk: lossless HDF5 (``usbeam-image``), and the pictures that other programs know."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
-import numpy.typing as npt
-import PIL.Image
-from PIL.PngImagePlugin import PngInfo
 
 from usbeam.errors import BadField, ConfigError, FileFormatError, GeometryError
 from usbeam.grid import Grid
 from usbeam.image import Image
-from usbeam.io import safe
+from usbeam.io import pictures, safe
 from usbeam.io.atomic import atomic_write
 from usbeam.io.findings import raise_errors
 from usbeam.io.identify import find_spec
@@ -25,41 +21,91 @@ from usbeam.io.spec import load_spec
 from usbeam.io.structure import read_contents
 from usbeam.io.write import write_contents
 
-_INCH = 0.0254
+_HDF5 = (".h5", ".hdf5")
+ENDINGS = (*_HDF5, *(ending for kind in pictures.KINDS for ending in kind.endings))
+"""Of the files that images are written to."""
 
 
-def save_image(image: Image, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def save_image(image: Image, path: str | os.PathLike[str], *, overwrite: bool = False, **options: Any) -> None:
     """Write an image by the ending of its name.
 
-    ``.h5`` or ``.hdf5``: everything, lossless. ``.png``: the pixels of a dB image as 8-bit grey, black at
-    -dynamic_range_db and white at 0, without axes; their size is in the PNG's own field (dots per metre, in x and in
-    z), and spacing, position, dynamic range and settings are in its text.
+    ``.h5`` or ``.hdf5``: everything, lossless. All others are for other programs (`usbeam.io.pictures`):
+
+    ``.png``
+        The pixels of a dB image as 8-bit grey, black at -dynamic_range_db and white at 0, without axes; their size is
+        in the PNG's own field (dots per metre, in x and in z), and spacing, position, dynamic range and settings are in
+        its text.
+    ``.tif``, ``.tiff``
+        A dB image or envelope as float32, or with ``pixels="uint8"`` or ``"uint16"`` as grey levels.
+    ``.dcm``
+        A dB image as DICOM Ultrasound Image, for research; ``tags={"PatientID": "42"}`` says what is known.
+    ``.nii``, ``.nii.gz``, ``.zarr``
+        An image in any state as float32 or complex64.
 
     Parameters
     ----------
     image
-        The image; in dB for PNG.
+        The image.
     path
-        The file to be written.
+        The file to be written; a folder for Zarr.
     overwrite
-        Whether a file that is there may be replaced.
+        Whether what is there may be replaced.
+    **options
+        Of the format.
 
     Raises
     ------
     OutputExists, FileAccessError
         If the file is there, or cannot be written.
     ConfigError
-        For another ending, and for a PNG of an image that is not in dB or not uniformly sampled.
+        For another ending, a state that the format cannot show, pixels that are not equally spaced where the format
+        knows no others, options that it does not have, and a library that is not installed.
     BadField
         If a pixel is not finite.
     """
-    ending = Path(path).suffix.lower()
-    if ending == ".png":
-        _save_png(image, path, overwrite)
-    elif ending in (".h5", ".hdf5"):
+    if _ending(path) in _HDF5 and not options:
         _save_hdf5(image, path, overwrite)
     else:
-        raise ConfigError("unknown kind of image file", path=path, expected=".h5, .hdf5 or .png", found=ending)
+        save_images([image], path, overwrite=overwrite, **options)
+
+
+def save_images(
+    images: Iterable[Image], path: str | os.PathLike[str], *, overwrite: bool = False, **options: Any
+) -> None:
+    """Write images on one grid as the frames of one file, by the ending of its name.
+
+    Parameters
+    ----------
+    images
+        In one state, with one dynamic range. For Zarr they are taken one at a time, so that a generator of a large set
+        will do. What is said of the images is said of the first one.
+    path, overwrite, **options
+        As in `save_image`: ``.tif``, ``.tiff``, ``.dcm`` (and ``frame_interval=0.02``, in s), ``.nii``, ``.nii.gz``,
+        ``.zarr``.
+
+    Raises
+    ------
+    ConfigError
+        Likewise, and for images that differ in more than their pixels.
+    OutputExists, FileAccessError, BadField
+        As in `save_image`.
+    """
+    kind = pictures.named(path)
+    if kind is None:
+        ending = _ending(path)
+        if ending in _HDF5:
+            raise ConfigError(
+                "holds one image, and has no options", path=path, found=", ".join(options) or None, hint="save as .zarr"
+            )
+        raise ConfigError("unknown kind of image file", path=path, expected=_LISTED, found=ending)
+    pictures.write(images, path, kind, overwrite=overwrite, options=options)
+
+
+_LISTED = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+
+
+def _ending(path: str | os.PathLike[str]) -> str:
+    return Path(path).suffix.lower()
 
 
 def _save_hdf5(image: Image, path: str | os.PathLike[str], overwrite: bool) -> None:
@@ -71,59 +117,52 @@ def _save_hdf5(image: Image, path: str | os.PathLike[str], overwrite: bool) -> N
             raise_errors(read_contents(file, spec).findings, path)
 
 
-def _save_png(image: Image, path: str | os.PathLike[str], overwrite: bool) -> None:
-    if image.state != "db" or image.dynamic_range_db is None:
-        raise ConfigError(
-            f"a PNG cannot show an image of state {image.state}",
-            path=path,
-            location="image.state",
-            expected="db",
-            hint="image.envelope().db(60).save(...)",
-        )
-    spacing = tuple(_step(axis, name) for axis, name in ((image.grid.z, "z"), (image.grid.x, "x")))
-    grey = np.rint(255 * (1 + np.clip(image.data / image.dynamic_range_db, -1, 0))).astype(np.uint8)
-    text = PngInfo()
-    notes: dict[str, Any] = {
-        "format": "usbeam-png 1.0",
-        "spacing_z_x_m": list(spacing),
-        "first_pixel_z_x_m": [float(image.grid.z[0]), float(image.grid.x[0])],
-        "dynamic_range_db": image.dynamic_range_db,
-        "settings": dict(image.settings),
-        "source": dict(image.source),
-    }
-    for key, value in notes.items():
-        text.add_text(f"usbeam {key}", value if isinstance(value, str) else json.dumps(value))
-    with atomic_write(path, overwrite=overwrite) as temporary:
-        dots = tuple(_INCH / step for step in reversed(spacing))
-        PIL.Image.fromarray(grey).save(temporary, format="PNG", pnginfo=text, dpi=dots)
+def load_image(
+    path: str | os.PathLike[str],
+    *,
+    spacing: float | tuple[float, float] | None = None,
+    dynamic_range: float | None = None,
+    frame: int | None = None,
+) -> Image:
+    """Read a ``usbeam-image`` file, or the B-mode picture in a PNG, TIFF or DICOM file as an image in dB.
 
-
-def _step(axis: npt.NDArray[np.float64], name: str) -> float:
-    """Distance between pixels along a uniform axis."""
-    steps = np.diff(axis)
-    if not steps.size or np.ptp(steps) > 1e-3 * steps.mean():
-        raise ConfigError(
-            "the pixels of a PNG are equally spaced",
-            location=f"grid.{name}",
-            found="one position" if not steps.size else f"steps of {steps.min():.6g} to {steps.max():.6g} m",
-            hint="save as .h5, or beamform on a uniform grid",
-        )
-    return float(steps.mean())
-
-
-def load_image(path: str | os.PathLike[str]) -> Image:
-    """Read a ``usbeam-image`` file.
+    A picture is taken for what a display shows: black is minus the dynamic range, white 0 dB, and grey is linear
+    between them. Of a DICOM file the region of tissue is read.
 
     Parameters
     ----------
     path
-        An HDF5 file that `save_image` wrote.
+        The file.
+    spacing
+        Of a picture: size of a pixel [m], one for both axes or ``(z, x)``; otherwise what the file says.
+    dynamic_range
+        Of a picture: decibels between black and white; otherwise what usbeam noted in it, or 60 (the log says so).
+    frame
+        Of a picture: which of several, the first one if not given.
 
     Raises
     ------
     FileAccessError, FileFormatError
         If it cannot be reached, is not safe, or is not an image; all missing fields are named at once.
+    ConfigError
+        For a picture of which nobody says how large a pixel is, and for what does not fit the file.
     """
+    kind = pictures.sniffed(path)
+    if kind is not None:
+        asked = pictures.asked(path, spacing=spacing, dynamic_range=dynamic_range, frame=frame)
+        return pictures.read(asked, kind)
+    for name, value in {"spacing": spacing, "dynamic_range": dynamic_range, "frame": frame}.items():
+        if value is not None:
+            raise ConfigError("is for a picture", path=path, location=name, found=value)
+    return _load_hdf5(path)
+
+
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is read as a picture, of which the caller may say more than the file does."""
+    return pictures.sniffed(path) is not None
+
+
+def _load_hdf5(path: str | os.PathLike[str]) -> Image:
     spec = load_spec("image")
     with safe.safe_open(path) as file:
         found = find_spec(file)

@@ -676,7 +676,7 @@ def test_what_cannot_be_measured_is_one_clear_error(name: str) -> None:
 
 def test_regions_may_touch() -> None:
     assert (TOUCH.inside.inside(GRID) & TOUCH.outside.inside(GRID)).any()
-    assert metrics.gcnr(NOISE, TOUCH) < 0.2
+    assert float(metrics.gcnr(NOISE, TOUCH)) < 0.2
 
 
 def test_not_finite_pixels_are_refused_in_regions() -> None:

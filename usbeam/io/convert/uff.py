@@ -1,0 +1,351 @@
+"""UFF channel data, the files of the UltraSound ToolBox (USTB) and of ``pyuff_ustb``.
+
+An HDF5 file with a group of the class ``uff.channel_data``, usually ``/channel_data``: ``data`` (frame, wave, channel,
+time), plain or as ``real`` and ``imag``; ``sampling_frequency``, ``initial_time``, ``sound_speed`` and
+``modulation_frequency`` as arrays of one number; ``probe.geometry`` (7, n_elements) with x, y, z, azimuth, elevation,
+width and height; ``sequence`` with the waves; perhaps ``pulse.center_frequency``. MATLAB drops last axes of length 1,
+which are first here. `usbeam.io.convert.uff_waves` says what a wave is, and when.
+
+UFF does not state when the pulse peaks nor a lens: in files made with care both are in ``wave.delay``, so that
+`Transmits.pulse_peak_time` and `Probe.lens_delay` are left 0. A file that `usbeam.io.export.uff` wrote has its own
+header beside the UFF part and comes back as it was.
+
+The layout is that of USTB's ``+uff/write_object.m`` (file version v1.2.0) and of pyuff_ustb 3.0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usbeam.acquisition import ABSENT, Acquisition
+from usbeam.checks import Floats
+from usbeam.errors import BadField, FileFormatError
+from usbeam.io.convert.matlab import open_variables
+from usbeam.io.convert.spectrum import center_of_spectrum
+from usbeam.io.convert.uff_waves import WAVEFRONTS, Wave, describe, fire, turn
+from usbeam.io.convert.variables import Variables
+from usbeam.io.convert.variables import describe as describe_value
+from usbeam.io.embedded import GROUP, read_header
+from usbeam.io.safe import safe_open
+from usbeam.probe import Probe
+
+CLASS = "uff.channel_data"
+REQUIRED = ("sampling_frequency", "initial_time", "sound_speed", "probe.geometry")
+PROBE_KINDS = {"uff.linear_array": "linear", "uff.curvilinear_array": "curved", "uff.matrix_array": "matrix"}
+TEXTS = ("name", "author", "reference", "version", "info")
+SAME_SPEED = 1e-3
+"""Relative difference up to which the speeds of a wave and of the recording are the same."""
+
+
+def sniff(path: str | os.PathLike[str]) -> bool:
+    """Whether the file holds UFF channel data; reads the classes of the outermost groups only."""
+    try:
+        with open_variables(path) as variables:
+            return bool(_channel_data(variables))
+    except FileFormatError:
+        return False
+
+
+def read(path: str | os.PathLike[str]) -> Acquisition:
+    """Read UFF channel data.
+
+    Parameters
+    ----------
+    path
+        An HDF5 file.
+
+    Returns
+    -------
+    Acquisition
+        Samples ``(n_frames, n_waves, n_elements, n_samples)``: int16 or float32 RF, complex64 IQ. t = 0 is the passage
+        of the origin of coordinates, from which the firing delays are computed (`uff_waves.fire`).
+
+    Raises
+    ------
+    MissingField, BadField
+        If fields are absent or do not fit each other, and for a centre frequency that the file neither states nor
+        shows.
+    """
+    with open_variables(path) as variables:
+        names = _channel_data(variables)
+        if len(names) != 1 and "channel_data" not in names:
+            raise BadField(
+                "no channel data" if not names else "several channel data",
+                path=variables.path,
+                expected="one group of class uff.channel_data, or one of them named channel_data",
+                found=", ".join(names) or "none",
+            )
+        root = "channel_data" if "channel_data" in names else names[0]
+        variables.require(*(f"{root}.{name}" for name in REQUIRED))
+        stored = [_wave(variables, name) for name in _sequence(variables, root)]
+        samples = _samples(variables, root, len(stored))
+        initial_time = _finite(variables, f"{root}.initial_time")
+        if variables.find(f"{GROUP}@format") is not None:
+            return _as_written(path, initial_time, stored, samples)
+        return _plain(variables, root, initial_time, stored, samples)
+
+
+def _plain(
+    variables: Variables, root: str, initial_time: float, waves: list[Wave], samples: npt.NDArray[Any]
+) -> Acquisition:
+    sampling_frequency = _finite(variables, f"{root}.sampling_frequency")
+    sound_speed = _finite(variables, f"{root}.sound_speed")
+    carrier = _number(variables, f"{root}.modulation_frequency", 0.0)
+    is_iq = samples.dtype.kind == "c"
+    if carrier and not is_iq:
+        raise BadField(
+            "demodulated samples are complex, and these are real",
+            path=variables.path,
+            location=f"{root}.modulation_frequency",
+            expected="0 for RF",
+            found=f"{carrier:g} Hz",
+        )
+    provenance = {name: _text(variables, f"{root}.{name}") for name in TEXTS}
+    center = _number(variables, f"{root}.pulse.center_frequency", 0.0) or carrier
+    if not center:
+        center = abs(center_of_spectrum(samples, sampling_frequency))
+        provenance["notes"] = f"no pulse.center_frequency: the mean frequency of the samples, {center:.6g} Hz, is taken"
+    probe = _probe(variables, f"{root}.probe", center)
+    if samples.shape[2] != probe.n_elements:
+        raise BadField(
+            "a channel for each element is needed",
+            path=variables.path,
+            location=f"{root}.data",
+            expected=f"(n_frames, n_waves={len(waves)}, n_elements={probe.n_elements}, n_samples)",
+            found=samples.shape,
+            hint="the array looks transposed" if samples.shape[3] == probe.n_elements else None,
+        )
+    names = _sequence(variables, root)
+    for name in names:
+        speed = _number(variables, f"{name}.sound_speed", sound_speed)
+        if not abs(speed - sound_speed) <= SAME_SPEED * sound_speed:
+            raise BadField(
+                "a wave and the recording differ in the speed of sound",
+                path=variables.path,
+                location=f"{name}.sound_speed",
+                expected=f"{sound_speed:g} m/s as in {root}.sound_speed",
+                found=f"{speed:g} m/s",
+                hint="USTB would use one on the way out and the other on the way back; write the true one into both",
+            )
+    delays = np.array([wave.delay for wave in waves])
+    return Acquisition(
+        samples=_turned(samples, delays, carrier),
+        kind="iq" if is_iq else "rf",
+        sampling_frequency=sampling_frequency,
+        demodulation_frequency=carrier,
+        start_time=initial_time + delays,
+        sound_speed=sound_speed,
+        probe=probe,
+        transmits=fire(
+            waves,
+            [_weights(variables, name, probe.n_elements) for name in names],
+            [_aperture(variables, name) for name in names],
+            probe,
+            sound_speed,
+        ),
+        title=provenance.pop("name") or os.path.basename(variables.path),
+        provenance={name: text for name, text in provenance.items() if text},
+    )
+
+
+def _as_written(
+    path: str | os.PathLike[str], initial_time: float, waves: list[Wave], samples: npt.NDArray[Any]
+) -> Acquisition:
+    """The recording of a file of ours; refuses one whose UFF part was changed since."""
+
+    def ours(header: Mapping[str, Any]) -> npt.NDArray[Any]:
+        later = header["/start_time"] - initial_time
+        own = _gather(samples, header["/receive/element_index"])
+        return _turned(own, later, header["/demodulation_frequency"])
+
+    with safe_open(path) as file:
+        dtype = np.complex64 if samples.dtype.kind == "c" else samples.dtype
+        acquisition = read_header(file, samples.shape, dtype, ours)
+    expected_time, expected = describe(acquisition)
+    if (
+        abs(initial_time - expected_time) > 1e-12
+        or len(waves) != len(expected)
+        or not all(wave.agrees(other) for wave, other in zip(waves, expected, strict=True))
+    ):
+        raise BadField(
+            "its times or waves are not those that usbeam wrote beside them",
+            path=path,
+            location=f"/{GROUP}",
+            hint=f"if they were changed on purpose, delete the group /{GROUP}, and the UFF part is read",
+        )
+    return acquisition
+
+
+def _turned(samples: npt.NDArray[Any], times: Floats, frequency: float) -> npt.NDArray[Any]:
+    """IQ samples with the phase that `turn` gives them, as complex64; RF as it is."""
+    if samples.dtype.kind != "c":
+        return samples
+    return (turn(samples, times, frequency) if np.any(times) else samples).astype(np.complex64, copy=False)
+
+
+def _gather(samples: npt.NDArray[Any], receivers: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """From a trace for every element to one for every receive slot; 0 where nothing was recorded."""
+    if receivers.ndim == 1 and np.array_equal(receivers, np.arange(samples.shape[2])):
+        return samples
+    index = np.broadcast_to(np.atleast_2d(receivers), (samples.shape[1], receivers.shape[-1]))
+    rows = np.arange(samples.shape[1])[:, None]
+    return np.where((index == ABSENT)[:, :, None], samples.dtype.type(0), samples[:, rows, index])
+
+
+def _channel_data(variables: Variables) -> list[str]:
+    """Names of the outermost groups that are channel data."""
+    return [name for name in variables.top_level() if variables.find(f"{name}@class") == CLASS]
+
+
+def _sequence(variables: Variables, root: str) -> list[str]:
+    """Names of the waves; a sequence of one wave is that wave itself."""
+    alone, names = f"{root}.sequence", list[str]()
+    if variables.find(f"{alone}.source.azimuth") is not None:
+        return [alone]
+    while variables.find(f"{alone}.sequence_{len(names) + 1:04d}.source.azimuth") is not None:
+        names.append(f"{alone}.sequence_{len(names) + 1:04d}")
+    if not names:
+        variables.require(f"{alone}.source.azimuth")
+    return names
+
+
+def _wave(variables: Variables, name: str) -> Wave:
+    front = _number(variables, f"{name}.wavefront", WAVEFRONTS.index("spherical"))
+    if front not in range(len(WAVEFRONTS)):
+        raise BadField(
+            "unknown kind of wave",
+            path=variables.path,
+            location=f"{name}.wavefront",
+            expected="0 plane, 1 spherical or 2 photoacoustic",
+            found=front,
+        )
+    distance = f"{name}.source.distance"
+    return Wave(
+        wavefront=WAVEFRONTS[int(front)],
+        azimuth=_finite(variables, f"{name}.source.azimuth"),
+        elevation=_number(variables, f"{name}.source.elevation", 0.0),
+        distance=np.inf if _is_infinite(variables, distance) else _number(variables, distance, 0.0),
+        delay=_number(variables, f"{name}.delay", 0.0),
+    )
+
+
+def _weights(variables: Variables, name: str, n_elements: int) -> Floats | None:
+    """What each element fired with, where the wave stores it; a window that is still to be computed is none."""
+    for field in (f"{name}.apodization_values", f"{name}.apodization.apodization_vector"):
+        if variables.find(field) is not None:
+            weights = variables.vector(field)
+            if weights.size != n_elements or not np.all(np.isfinite(weights)):
+                raise BadField(
+                    "not a weight for each element",
+                    path=variables.path,
+                    location=field,
+                    expected=f"{n_elements} finite numbers",
+                    found=f"{weights.size} numbers",
+                )
+            return weights
+    return None
+
+
+def _aperture(variables: Variables, name: str) -> Floats | None:
+    """``wave.origin`` [m], where it is stored and is not the origin of coordinates, its default."""
+    if variables.find(f"{name}.origin.distance") is None:
+        return None
+    names = [f"{name}.origin.{part}" for part in ("azimuth", "elevation", "distance")]
+    point = Wave("spherical", *(_number(variables, each, 0.0) for each in names))
+    return point.source if point.distance else None
+
+
+def _samples(variables: Variables, root: str, n_waves: int) -> npt.NDArray[Any]:
+    """``(n_frames, n_waves, n_channels, n_samples)``: int16, float32 or complex64."""
+    name = f"{root}.data"
+    parts = variables[name]
+    if isinstance(parts, dict):
+        real, imaginary = (variables.array(f"{name}.{part}") for part in ("real", "imag"))
+        if real.shape != imaginary.shape or "c" in (real.dtype.kind, imaginary.dtype.kind):
+            raise BadField(
+                "real and imaginary part do not fit",
+                path=variables.path,
+                location=name,
+                expected="two real arrays of one shape",
+                found=f"{describe_value(real)}, {describe_value(imaginary)}",
+            )
+        samples = np.empty(real.shape, np.complex64)
+        if real.dtype == np.float64:  # of ours, turned: turning back needs the digits
+            samples = samples.astype(np.complex128)
+        samples.real, samples.imag = real, imaginary
+    else:
+        array = variables.array(name)
+        if array.dtype != np.int16:
+            array = array.astype(np.complex64 if array.dtype.kind == "c" else np.float32)
+        samples = array
+    if not 1 < samples.ndim <= 4 or not samples.size:
+        raise BadField("no samples", path=variables.path, location=name, found=describe_value(samples))
+    samples = samples.reshape((1,) * (4 - samples.ndim) + samples.shape)
+    if samples.shape[1] != n_waves:
+        raise BadField(
+            "not as many waves as in the sequence",
+            path=variables.path,
+            location=name,
+            expected=f"(n_frames, n_waves={n_waves}, n_channels, n_samples)",
+            found=samples.shape,
+        )
+    return samples
+
+
+def _probe(variables: Variables, name: str, center_frequency: float) -> Probe:
+    geometry = variables.array(f"{name}.geometry")
+    if geometry.ndim != 2 or not 3 <= geometry.shape[0] <= 7 or geometry.dtype.kind == "c":
+        raise BadField(
+            "not the geometry of a probe",
+            path=variables.path,
+            location=f"{name}.geometry",
+            expected="(7, n_elements): x, y, z, azimuth, elevation, width, height",
+            found=describe_value(geometry),
+            hint="the array looks transposed" if geometry.shape[-1:] == (7,) else None,
+        )
+    columns = np.zeros((7, geometry.shape[1]))
+    columns[: len(geometry)] = geometry
+    azimuth, elevation, width, height = columns[3:]
+    tilted = bool(np.any(azimuth) or np.any(elevation))
+    normals = [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
+    return Probe(
+        element_positions=columns[:3].T,
+        center_frequency=center_frequency,
+        element_normals=np.stack(normals, axis=1) if tilted else None,
+        bandwidth=_number(variables, name.replace(".probe", ".pulse.fractional_bandwidth"), 0.0) or None,
+        element_width=float(np.median(width)) or None,
+        element_height=float(np.median(height)) or None,
+        kind=PROBE_KINDS.get(str(variables.find(f"{name}@class")), "custom"),
+    )
+
+
+def _number(variables: Variables, name: str, default: float) -> float:
+    """One finite number, or the default where there is none."""
+    return default if variables.find(name) is None else _finite(variables, name)
+
+
+def _finite(variables: Variables, name: str) -> float:
+    value = variables.scalar(name)
+    if not np.isfinite(value):
+        raise BadField("not a finite number", path=variables.path, location=name, found=value)
+    return value
+
+
+def _is_infinite(variables: Variables, name: str) -> bool:
+    return variables.find(name) is not None and bool(np.isinf(variables.scalar(name)))
+
+
+def _text(variables: Variables, name: str) -> str:
+    """Text stored as character codes, one or a cell array of them; empty where there is none."""
+    value = variables.find(name)
+    lines = list(value.values()) if isinstance(value, dict) else [value]
+    return "; ".join(
+        "".join(chr(int(code)) for code in line.ravel() if 0 < code < 0xD800)
+        for line in lines
+        if isinstance(line, np.ndarray) and line.dtype.kind in "iuf"
+    )

@@ -1,0 +1,225 @@
+"""What UFF says of a transmit, a *wave*, and what our transmits say of it.
+
+A wave has a front and a source, but no firing delays. Its time zero is when the front passes the origin of coordinates;
+so USTB's beamformer (``midprocess.das``) computes the arrival at a point p, and so do we:
+
+==============  =================================================================================================
+plane           ``p . d / c``, with d = (sin a cos e, sin e, cos a cos e) of the source's azimuth a and elevation e
+spherical       ``(|p - s| - |s|) / c`` for a source s behind the array (below `BEHIND`): it passes the origin later
+spherical       ``(|s| + |p - s|) / c`` for any other source and points deeper than it, ``(|s| - |p - s|) / c`` for
+                points before it: it passes the origin on its way to s. For a single element at s this is one that
+                fires at ``|s| / c``
+photoacoustic   0: the medium itself sounds at t = 0
+==============  =================================================================================================
+
+The firing delays follow by taking p at the elements. ``wave.delay`` is the time from that zero to the zero of the time
+axis of the samples, so that sample n was taken at ``initial_time + n / sampling_frequency + delay``. The property
+``wave.origin`` does not move time zero.
+
+The phase of IQ samples refers to the time axis *without* ``delay``: USTB mixes with ``exp(-2j pi f t)`` for
+t = ``initial_time + n / sampling_frequency``, and we with the time since t = 0; see `turn`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from usbeam.acquisition import Acquisition
+from usbeam.beamforming.delays import transmit_legs
+from usbeam.checks import Floats
+from usbeam.errors import GeometryError
+from usbeam.probe import Probe
+from usbeam.transmits import Transmits
+
+WAVEFRONTS = ("plane", "spherical", "photoacoustic")
+"""In the order of USTB's enumeration, which counts from 0."""
+BEHIND = -1e-3
+"""A spherical source below this z [m] lies behind the array, to USTB's beamformer."""
+ON_ELEMENT = 1e-6
+"""A source this near to an element [m] is that element; USTB stores single precision."""
+ALONG_Y = (0.0, 1.0, 0.0)
+"""A photoacoustic wave as a plane wave: one that runs along y reaches all points of the image plane at t = 0."""
+
+
+@dataclass(frozen=True)
+class Wave:
+    """A ``uff.wave``.
+
+    Parameters
+    ----------
+    wavefront
+        One of `WAVEFRONTS`.
+    azimuth, elevation : float
+        Of the source, or of the plane wave's direction [rad].
+    distance : float
+        From the origin to the source [m]; infinite for a plane wave.
+    delay : float
+        From the passage of the origin to the zero of the samples' time axis [s].
+    """
+
+    wavefront: str
+    azimuth: float = 0.0
+    elevation: float = 0.0
+    distance: float = np.inf
+    delay: float = 0.0
+
+    @property
+    def is_plane(self) -> bool:
+        """Whether the front is flat: also that of a spherical source at infinity."""
+        return self.wavefront == "plane" or (self.wavefront == "spherical" and np.isinf(self.distance))
+
+    @property
+    def direction(self) -> Floats:
+        """``(3,)``: unit vector from the origin to the source, and of a plane wave's travel."""
+        a, e = self.azimuth, self.elevation
+        return np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)])
+
+    @property
+    def source(self) -> Floats:
+        """``(3,)``: position of the source [m]."""
+        return self.distance * self.direction
+
+    @property
+    def lead(self) -> float:
+        """Way [m] from the passage of the origin to the source; negative if the wave was at the source before."""
+        return -self.distance if self.source[2] < BEHIND else self.distance
+
+    def agrees(self, other: Wave) -> bool:
+        """Whether both are the same but for rounding: 1 ps, and 1 nm or 1 nrad of the source."""
+        if abs(self.delay - other.delay) > 1e-12:
+            return False
+        if "photoacoustic" in (self.wavefront, other.wavefront):  # which has no source
+            return self.wavefront == other.wavefront
+        ours, theirs = (wave.direction if wave.is_plane else wave.source for wave in (self, other))
+        return self.is_plane == other.is_plane and bool(np.all(np.abs(ours - theirs) < 1e-9))
+
+
+def fire(
+    waves: list[Wave], weights: list[Floats | None], origins: list[Floats | None], probe: Probe, sound_speed: float
+) -> Transmits:
+    """What the elements did to make these waves, t = 0 being a wave's passage of the origin of coordinates.
+
+    Parameters
+    ----------
+    waves
+        As stored; their `Wave.delay` is not used: it belongs to the samples' start time.
+    weights
+        ``(n_elements,)`` where a wave states its apodization, else None: all elements fire alike.
+    origins
+        ``(3,)`` centre of the active aperture [m] where a wave states it.
+    probe, sound_speed
+        The array and the speed [m/s] of the delays.
+    """
+    elements = probe.element_positions
+    n_tx, n_elements = len(waves), len(elements)
+    kinds: list[str] = []
+    delays, apodization = np.zeros((n_tx, n_elements)), np.ones((n_tx, n_elements))
+    direction, focus, origin = np.tile([0.0, 0.0, 1.0], (n_tx, 1)), np.zeros((n_tx, 3)), np.zeros((n_tx, 3))
+    for t, (wave, weight, stated) in enumerate(zip(waves, weights, origins, strict=True)):
+        if weight is not None:
+            apodization[t] = weight
+        if wave.is_plane or wave.wavefront == "photoacoustic":
+            kinds.append("plane")
+            direction[t] = wave.direction if wave.is_plane else ALONG_Y
+            delays[t] = elements @ direction[t] / sound_speed
+        else:
+            source = wave.source
+            path = np.linalg.norm(elements - source, axis=1)
+            nearest = int(np.argmin(path))
+            if path[nearest] < ON_ELEMENT and (weight is None or np.count_nonzero(weight) == 1):
+                kinds.append("element")
+                apodization[t] = np.arange(n_elements) == nearest
+                delays[t, nearest] = wave.lead / sound_speed
+            else:
+                ahead = source[2] > 0
+                kinds.append("focused" if ahead else "diverging")
+                focus[t] = source
+                delays[t] = (wave.lead + (-path if ahead else path)) / sound_speed
+        fired = apodization[t] != 0
+        # Where nothing fires, `Transmits` says so.
+        origin[t] = stated if stated is not None else elements[fired].mean(axis=0) if fired.any() else 0.0
+    return Transmits(
+        kind=tuple(kinds), delays=delays, apodization=apodization, direction=direction, focus=focus, origin=origin
+    )
+
+
+def describe(acquisition: Acquisition) -> tuple[float, list[Wave]]:
+    """The time axis and the waves that make USTB's beamformer put every echo where ours puts it.
+
+    UFF knows neither the pulse's peak nor the lens; as USTB's own examples do, both go into `Wave.delay`.
+
+    Parameters
+    ----------
+    acquisition
+        The recording.
+
+    Returns
+    -------
+    initial_time : float
+        The start time of the first transmit [s].
+    waves : list of Wave
+        One for each transmit.
+
+    Raises
+    ------
+    GeometryError
+        If a transmit is no such wave, or contradicts its own delays.
+    """
+    fields, speed = acquisition.transmits, acquisition.sound_speed
+    initial_time = float(np.asarray(acquisition.start_time)[0])
+    waves: list[Wave] = []
+    for t, kind in enumerate(fields.kind):
+        legs = transmit_legs(acquisition, np.array([t]), speed)
+        if len(legs.position) > 1:
+            raise GeometryError(
+                f"transmit {t} has delays of its own, which no UFF wave describes",
+                path=acquisition.path,
+                location="transmit/kind",
+                expected="element, plane, focused or diverging",
+                found=kind,
+                hint="keep the usbeam-channel-data file, or write zea, which stores delays",
+            )
+        if kind == "plane":
+            wave = _plane(legs.axis[0])
+            lead = 0.0
+        else:
+            wave = _spherical(legs.position[0])
+            lead = wave.lead
+            if kind != "element" and (kind == "focused") != (wave.source[2] > 0):
+                raise GeometryError(
+                    f"the {kind} transmit {t} has its source at z = {wave.source[2]:g} m, which UFF takes otherwise",
+                    path=acquisition.path,
+                    location="transmit/focus",
+                    expected="z > 0 for focused, z <= 0 for diverging",
+                )
+        # From sample 0 to the wave's passage of the origin, with the pulse's peak and both passages of the lens.
+        passage = float(legs.time[0]) - lead / speed + acquisition.probe.lens_delay
+        waves.append(Wave(wave.wavefront, wave.azimuth, wave.elevation, wave.distance, -passage - initial_time))
+    return initial_time, waves
+
+
+def _plane(direction: Floats) -> Wave:
+    x, y, z = direction
+    if abs(y) > 1 - 1e-12:
+        return Wave("photoacoustic")
+    return Wave("plane", float(np.arctan2(x, z)), float(np.arcsin(y)))
+
+
+def _spherical(source: Floats) -> Wave:
+    x, y, z = source
+    distance = float(np.linalg.norm(source))
+    elevation = float(np.arcsin(y / distance)) if distance else 0.0
+    return Wave("spherical", float(np.arctan2(x, z)), elevation, distance)
+
+
+def turn(samples: npt.NDArray[Any], times: Floats, frequency: float) -> npt.NDArray[Any]:
+    """IQ samples ``(n_frames, n_tx, n_rx, n_samples)``, their phase referred to a zero `times` (n_tx,) [s] earlier.
+
+    Reading turns by ``wave.delay``: samples mixed with ``exp(-2j pi f (t - delay))`` become samples mixed with
+    ``exp(-2j pi f t)``.
+    """
+    return samples * np.exp(-2j * np.pi * ((frequency * times) % 1))[:, None, None]

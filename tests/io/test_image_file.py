@@ -116,8 +116,9 @@ def test_recording_is_no_image(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError) as caught:
         load_image(tmp_path / "recording.h5")
     assert_clear(caught.value, tmp_path / "recording.h5", "not an image", "usbeam beamform")
+    analytic().save(tmp_path / "image.h5")
     with pytest.raises(ConfigError, match="spacing: is for a picture"):
-        load_image(tmp_path / "recording.h5", spacing=1e-4)
+        load_image(tmp_path / "image.h5", spacing=1e-4)
 
 
 def change(name: str, value: Any) -> Callable[[h5py.File], None]:

@@ -20,15 +20,19 @@ def enhance(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="An image that `usbeam beamform` made (.h5), several, or a folder of them; with --mode quality or "
-            "--adapt recordings.",
+            help="An image that `usbeam beamform` made (.h5), several, or a folder of them; or a B-mode picture (.png, "
+            ".tif, .dcm); with --mode quality or --adapt recordings.",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="Image file to write (.h5); a folder for the results of several.", show_default=False
+            "-o",
+            "--output",
+            help="Image file to write (.h5; .png, .tif, .dcm, .nii for other programs); a folder for the results of "
+            "several.",
+            show_default=False,
         ),
     ] = None,
     method: Annotated[
@@ -50,7 +54,13 @@ def enhance(
             show_default=False,
         ),
     ] = None,
-    dynamic_range: Annotated[float, typer.Option(help="Displayed range, in dB, of an image that is not in dB.")] = 60.0,
+    dynamic_range: Annotated[
+        float | None,
+        typer.Option(
+            help="Displayed range, in dB, of an image that is not in dB; of a picture, from black to white.",
+            show_default="60, or what usbeam noted in the picture",
+        ),
+    ] = None,
     mode: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +90,10 @@ def enhance(
     shape: Annotated[str | None, typer.Option(help="Of a recording: points in depth and across, 620x256.")] = None,
     spacing: Annotated[
         str | None,
-        typer.Option(help="Of a recording: step of both axes, 0.1mm.", show_default="as in the training"),
+        typer.Option(
+            help="Of a recording: step of both axes, 0.1mm. Of a picture: size of a pixel.",
+            show_default="as in the training, or what the picture says",
+        ),
     ] = None,
     png: Annotated[
         Path | None, typer.Option(help="Also write a picture with axes in mm and a dB bar; of several into a folder.")
@@ -108,7 +121,7 @@ def enhance(
         result(facts, as_json, lines)
         return
     given, target, name = _required({"FILES": files or None, "--output": output, "--with": method})
-    if not (math.isfinite(dynamic_range) and dynamic_range > 0):
+    if dynamic_range is not None and not (math.isfinite(dynamic_range) and dynamic_range > 0):
         raise ConfigError("not a positive number of dB", location="--dynamic-range", found=dynamic_range)
     options = {"mode": mode, "runtime": runtime}
     named = [f"{key}={value}" for key, value in options.items() if value is not None]

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from usbeam.cli.enhance_request import Request
     from usbeam.errors import UsbeamError
 
-ENDINGS = {"--output": (".h5", ".hdf5"), "--png": (".png", ".pdf", ".svg")}
+LOSSLESS = (".h5", ".hdf5")
+"""Of the files that are taken from a folder: pictures there may be anything."""
+ENDINGS = {"--output": (*LOSSLESS, ".png", ".tif", ".tiff", ".dcm", ".nii"), "--png": (".png", ".pdf", ".svg")}
 KEY = "request"
 """Where the source of an image holds the checksum of what made it."""
 
@@ -145,7 +147,7 @@ def _expanded(files: Iterable[Path], request: Request) -> Iterator[Path]:
             held = sorted(each for each in file.iterdir() if not each.is_dir() and not each.name.startswith("."))
         except OSError as error:
             raise access_error(error, file) from error
-        kinds = {each: _kind(each) for each in held if each.suffix.lower() in ENDINGS["--output"]}
+        kinds = {each: _kind(each) for each in held if each.suffix.lower() in LOSSLESS}
         wanted = "usbeam-image" if request.option is None else "usbeam-channel-data"
         others = Counter(kind for kind in kinds.values() if kind not in (wanted, None))
         left_out = ", ".join(f"{count} {kind}" for kind, count in others.items())

@@ -13,6 +13,7 @@ from usbeam.cli.common import progress_bar
 
 if TYPE_CHECKING:
     from usbeam.acquisition import Acquisition
+    from usbeam.errors import ConfigError
     from usbeam.grid import Grid
     from usbeam.image import Image
     from usbeam.train.run import Run
@@ -47,10 +48,10 @@ class Request:
         Of the method, or where a network is.
     parameters
         Those given, as `read_parameters` reads them.
-    dynamic_range
-        Displayed range [dB].
+    given_range
+        Displayed range [dB], if it is given.
     place
-        The options of a recording's grid, as typed.
+        The options of a recording's grid, as typed; the spacing is also that of a picture.
     frames
         Of a recording, as typed.
     adapted
@@ -68,7 +69,7 @@ class Request:
 
     name: str
     parameters: Mapping[str, Any]
-    dynamic_range: float
+    given_range: float | None
     place: Mapping[str, str | None]
     frames: str
     adapted: bool
@@ -90,10 +91,13 @@ class Request:
         if self.option is not None:
             return
         for name, value in {**self.place, "frames": None if self.frames == "0" else self.frames}.items():
-            if value is not None:
-                raise ConfigError(
-                    "is for a recording", location=f"--{name}", found=value, hint="an image is enhanced on its own grid"
-                )
+            if value is not None and name != "spacing":
+                raise _of_recordings(name, value)
+
+    @property
+    def dynamic_range(self) -> float:
+        """Displayed range [dB] of an image that is not in dB."""
+        return 60.0 if self.given_range is None else self.given_range
 
     @property
     def option(self) -> str | None:
@@ -105,8 +109,11 @@ class Request:
     def frames_of(self, path: Path) -> tuple[int, ...]:
         """The frames of a file that are asked for; an image has one. Of a recording, the header alone is read."""
         from usbeam.cli.beamform import read_frames, read_grid
+        from usbeam.io.image_file import is_picture
 
         if self.option is None:
+            if self.place["spacing"] is not None and path.is_file() and not is_picture(path):
+                raise _of_recordings("spacing", self.place["spacing"])
             return (0,)
         recording = _recording(path, self.option)
         read_grid(recording, **self.place)  # what cannot be read is refused before anything is computed
@@ -115,11 +122,10 @@ class Request:
     def opened(self, path: Path, frames: Sequence[int]) -> Opened:
         """Read a file, and adapt the network to it if that is asked for, once for all these frames."""
         import usbeam as ub
-        from usbeam.io.image_file import load_image
 
         given: dict[str, Any] = {**self.parameters, "dynamic_range": self.dynamic_range, "device": self.device}
         if self.option is None:
-            image = load_image(path)
+            image = self._image(path)
             return Opened(lambda _, progress: ub.enhance(image, self.name, progress=progress, **given))
         recording = _recording(path, self.option)
         network = _adapted(recording, self.name, self.place, frames, self.device) if self.adapted else self.name
@@ -130,6 +136,16 @@ class Request:
             ),
             adapted=None if isinstance(network, str) else network.folder,
         )
+
+    def _image(self, path: Path) -> Image:
+        from usbeam.io.image_file import is_picture, load_image
+        from usbeam.units import parse_quantity
+
+        if not is_picture(path):
+            return load_image(path)
+        typed = self.place["spacing"]
+        spacing = None if typed is None else parse_quantity(typed, "length")
+        return load_image(path, spacing=spacing, dynamic_range=self.given_range)
 
     def keys(self, path: Path, frames: Sequence[int]) -> dict[int, str]:
         """For each frame of a file a checksum of all that its result depends on; a file that was changed has others.
@@ -153,7 +169,7 @@ class Request:
             "file": [path.name, state.st_size, state.st_mtime_ns],
             "method": method.network.sha256 if isinstance(method, trained.TrainedEnhancer) else method.name,
             "parameters": dict(self.parameters),
-            "dynamic_range": self.dynamic_range,
+            "dynamic_range": self.given_range,
             "place": dict(self.place),
             "adapted": self.adapted,
             "frames": list(frames if self.adapted else frames[:1]),  # the grid is that of the first
@@ -188,6 +204,14 @@ def read_parameters(name: str, assigned: Iterable[str]) -> dict[str, Any]:
             raise
     method.resolved(given)
     return given
+
+
+def _of_recordings(name: str, value: str | None) -> ConfigError:
+    from usbeam.errors import ConfigError
+
+    return ConfigError(
+        "is for a recording", location=f"--{name}", found=value, hint="an image is enhanced on its own grid"
+    )
 
 
 def _recording(source: Path, option: str) -> Acquisition:

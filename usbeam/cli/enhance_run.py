@@ -144,13 +144,16 @@ def _images(
 
 def _write(image: Image, result: Result, dynamic_range: float) -> None:
     """The image file first: where it is missing, what is there of a picture is another's."""
+    from usbeam.io import pictures
     from usbeam.show import plot
 
     overwrite = settings.overwrite or result.begun
     png = result.outputs.get("--png")
     drawn = None if png is None else plot.bmode(image, dynamic_range=dynamic_range)
-    marked = dataclasses.replace(image, source={**image.source, KEY: result.key})
-    marked.save(result.outputs["--output"], overwrite=overwrite)
+    output = result.outputs["--output"]
+    kind = pictures.named(output)
+    held = image if kind is None or image.state in kind.states else image.db(dynamic_range)
+    dataclasses.replace(held, source={**held.source, KEY: result.key}).save(output, overwrite=overwrite)
     if png is not None:
         plot.save_figure(drawn, png, overwrite=overwrite)
 

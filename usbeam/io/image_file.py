@@ -151,10 +151,11 @@ def load_image(
     if kind is not None:
         asked = pictures.asked(path, spacing=spacing, dynamic_range=dynamic_range, frame=frame)
         return pictures.read(asked, kind)
+    image = _load_hdf5(path)
     for name, value in {"spacing": spacing, "dynamic_range": dynamic_range, "frame": frame}.items():
         if value is not None:
             raise ConfigError("is for a picture", path=path, location=name, found=value)
-    return _load_hdf5(path)
+    return image
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:

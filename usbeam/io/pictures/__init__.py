@@ -101,12 +101,12 @@ def named(path: str | os.PathLike[str]) -> Kind | None:
 
 
 def sniffed(path: str | os.PathLike[str]) -> Kind | None:
-    """The format that a file begins like, or is named after; None if neither is a picture's."""
+    """The format that a file begins like, or is named after; None if neither is a picture's, or nothing can be read."""
     try:
         with open(path, "rb") as file:
             head = file.read(_DICOM_PREAMBLE + 4)
-    except (OSError, ValueError):  # which the reader explains
-        return named(path)
+    except (OSError, ValueError):
+        return None
     name = next((name for beginning, name in _BEGINNINGS.items() if head.startswith(beginning)), None)
     if head[_DICOM_PREAMBLE:] == b"DICM":
         name = "DICOM"

@@ -79,7 +79,7 @@ def _refuse_packed(asked: Asked) -> None:
 
     syntax = UID(str(read_file_meta_info(asked.path).get("TransferSyntaxUID", "")))
     try:
-        readable = not syntax.is_deflated and get_decoder(syntax).is_available
+        readable = "Deflated" not in syntax.name and get_decoder(syntax).is_available
     except (ValueError, NotImplementedError):
         readable = False
     if not readable:

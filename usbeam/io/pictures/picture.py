@@ -187,7 +187,9 @@ def image_of(picture: Picture, asked: Asked, kind: str) -> Image:
     values = picture.values[z > 0]
     if not np.isfinite(values).all():
         raise BadField("pixels that are no numbers", path=asked.path, location="pixels")
-    settings = {"method": f"read from {kind}"} if notes.settings is None else notes.settings
+    settings = (
+        {"method": f"read from {kind}", "spacing_z_x_m": list(spacing)} if notes.settings is None else notes.settings
+    )
     source = {"file": printable(asked.path.name)} if notes.source is None else notes.source
     if picture.state == "envelope":
         return Image(values, grid, "envelope", settings=settings, source=source)
@@ -222,6 +224,7 @@ def _range(asked: Asked, notes: Notes) -> float:
     """Decibels between black and white; what nobody says is assumed aloud."""
     level = asked.dynamic_range or notes.dynamic_range_db
     if level is None:
-        _log.info("%s: taken for %g dB between black and white", printable(asked.path.name), DEFAULT_RANGE_DB)
+        name = printable(asked.path.name)
+        _log.warning("%s: taken for %g dB between black and white, as it does not say", name, DEFAULT_RANGE_DB)
         return DEFAULT_RANGE_DB
     return float(level)

@@ -12,9 +12,9 @@ What has to be known to read them right:
 - The lens is a layer in front of the elements, within the depth that is counted from them. Straight ahead it delays
   each passage by ``lens_thickness * (1 / lens_sound_speed - 1 / sound_speed)``.
 - Older files have the probe's facts in ``scan``, a list of waveforms with an index for each transmit,
-  ``lens_correction`` in wavelengths of one-way delay, and sometimes ``focus_distances`` in wavelengths.
+  and ``lens_correction`` in wavelengths of one-way delay.
 
-Files that usbeam wrote (`usbeam.io.export.zea`) hold in ``custom/usbeam`` what zea has no field for.
+Files that usbeam wrote (`usbeam.io.export.zea`) hold our own header beside all that, and come back as they were.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from usbeam.checks import Floats
 from usbeam.errors import BadField, FileFormatError
 from usbeam.io.convert.variables import describe
 from usbeam.io.convert.zea_file import ZeaFile
-from usbeam.io.convert.zea_transmits import OWN, knows_pulse_peak, read_transmits
-from usbeam.io.safe import check_memory
+from usbeam.io.convert.zea_transmits import knows_pulse_peak, read_transmits
+from usbeam.io.embedded import GROUP, read_header
+from usbeam.io.safe import check_memory, safe_open
 from usbeam.probe import PROBE_KINDS, Probe
 
 REQUIRED = (
@@ -43,8 +44,6 @@ REQUIRED = (
     "scan.initial_times",
     "scan.t0_delays",
     "scan.tx_apodizations",
-    "scan.focus_distances",
-    "scan.polar_angles",
 )
 SOUND_SPEED = 1540.0
 """What zea takes where a file says none [m/s]."""
@@ -70,8 +69,8 @@ def read(path: str | os.PathLike[str]) -> Acquisition:
     Returns
     -------
     Acquisition
-        int16 samples stay int16, other real ones become float32, two channels complex64. A transmit of one element is
-        of kind element; where firing times contradict focus and angle the times count, and the kind is custom.
+        int16 samples stay int16, other real ones become float32, two channels complex64. The kinds of the transmits
+        follow from the times at which the elements fired.
 
     Raises
     ------
@@ -95,29 +94,59 @@ def read(path: str | os.PathLike[str]) -> Acquisition:
                 hint="with zea, write the track that you want into a file of its own",
             )
         file.require(*REQUIRED)
-        sound_speed = file.optional("scan.sound_speed") or SOUND_SPEED
-        probe = _probe(file, sound_speed)
-        start_time = file.vector("scan.initial_times")
-        samples, carrier = _samples(file, start_time)
-        transmit_times = _transmit_times(file, samples.shape[0], samples.shape[1])
-        notes = "; ".join(_notes(file))
-        return Acquisition(
-            samples=samples,
-            kind="iq" if samples.dtype.kind == "c" else "rf",
-            sampling_frequency=file.scalar("scan.sampling_frequency"),
-            start_time=start_time,
-            sound_speed=sound_speed,
-            demodulation_frequency=carrier,
-            probe=probe,
-            transmits=read_transmits(file, probe, sound_speed),
-            receive_elements=_receivers(file),
-            scale=file.optional(f"{OWN}.scale") or 1.0,
-            tgc_applied=_tgc_applied(file),
-            frame_times=None if transmit_times is None else transmit_times[:, 0],
-            transmit_times=transmit_times,
-            title=" ".join(file.text("@description").split()),
-            provenance={"notes": notes} if notes else {},
+        recording = _from_fields(file)
+        ours = GROUP in file.top_level()
+    return _as_written(path, recording) if ours else recording
+
+
+def _from_fields(file: ZeaFile) -> Acquisition:
+    """What zea's own fields say."""
+    sound_speed = file.optional("scan.sound_speed") or SOUND_SPEED
+    probe = _probe(file, sound_speed)
+    start_time = file.vector("scan.initial_times")
+    samples, carrier = _samples(file, start_time)
+    transmit_times = _transmit_times(file, samples.shape[0], samples.shape[1])
+    notes = "; ".join(_notes(file))
+    return Acquisition(
+        samples=samples,
+        kind="iq" if samples.dtype.kind == "c" else "rf",
+        sampling_frequency=file.scalar("scan.sampling_frequency"),
+        start_time=start_time,
+        sound_speed=sound_speed,
+        demodulation_frequency=carrier,
+        probe=probe,
+        transmits=read_transmits(file, probe, sound_speed),
+        receive_elements=_receivers(file),
+        tgc_applied=_tgc_applied(file),
+        frame_times=None if transmit_times is None else transmit_times[:, 0],
+        transmit_times=transmit_times,
+        title=" ".join(file.text("@description").split()),
+        provenance={"notes": notes} if notes else {},
+    )
+
+
+def _as_written(path: str | os.PathLike[str], fields: Acquisition) -> Acquisition:
+    """The recording of a file of ours; refuses one of which zea's fields were changed since."""
+    with safe_open(path) as file:
+        ours = read_header(file, fields.samples.shape, fields.samples.dtype, lambda _: np.asarray(fields.samples))
+    same = [
+        (ours.sampling_frequency, fields.sampling_frequency),
+        (ours.probe.element_positions, fields.probe.element_positions),
+        (_firing_to_start(ours), _firing_to_start(fields)),
+    ]
+    if not all(np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in same):
+        raise BadField(
+            "its times or elements are not those that usbeam wrote beside them",
+            path=path,
+            location=f"/{GROUP}",
+            hint=f"if they were changed on purpose, delete the group /{GROUP}, and zea's fields are read",
         )
+    return ours
+
+
+def _firing_to_start(recording: Acquisition) -> Floats:
+    """``(n_tx, n_elements)``: from the firing of each element to the first sample, whatever is called t = 0 [s]."""
+    return np.asarray(recording.start_time)[:, None] - recording.transmits.delays
 
 
 def _notes(file: ZeaFile) -> Iterator[str]:
@@ -189,9 +218,6 @@ def _bandwidth(file: ZeaFile, center: float) -> float | None:
 
 def _lens_delay(file: ZeaFile, sound_speed: float, center: float) -> float:
     """Of one passage [s]."""
-    own = file.optional(f"{OWN}.lens_delay")
-    if own is not None:
-        return own
     thickness, lens_speed = file.optional("probe.lens_thickness"), file.optional("probe.lens_sound_speed")
     if thickness and lens_speed:
         return thickness * (1 / lens_speed - 1 / sound_speed)
@@ -199,7 +225,7 @@ def _lens_delay(file: ZeaFile, sound_speed: float, center: float) -> float:
 
 
 def _receivers(file: ZeaFile) -> npt.NDArray[np.int64] | None:
-    name = file.first(f"{OWN}.receive_elements", "scan.rx_aperture_indices")
+    name = file.first("scan.rx_aperture_indices")
     return None if name is None else file.array(name).astype(np.int64)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from usbeam.acquisition import Acquisition
-from usbeam.io.export import uff
+from usbeam.io.export import uff, zea
 
 
 class Write(Protocol):
@@ -40,4 +40,5 @@ class Writer:
 
 WRITERS: dict[str, Writer] = {
     "uff": Writer("UFF channel data, as USTB and pyuff read it", uff.write),
+    "zea": Writer("zea HDF5, as zea 0.1 reads it", zea.write),
 }

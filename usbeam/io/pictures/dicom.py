@@ -8,8 +8,7 @@ said of a patient unless the caller does.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,33 +77,17 @@ def write(
     from pydicom.uid import ExplicitVRLittleEndian
 
     frames = list(images)
-    with _strict():
-        file = Dataset()
-        _describe(file, frames[0], tags or {})
-        _add_pixels(file, frames)
-        if len(frames) > 1:
-            _add_times(file, len(frames), frame_interval)
-        _add_region(file, frames[0])
-        file.private_block(NOTES_GROUP, CREATOR, create=True).add_new(
-            NOTES_ELEMENT, "UT", json.dumps(notes_of(frames[0]))
-        )
-        _add_given(file, tags or {})
-        file.ensure_file_meta()
-        file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        file.save_as(path, enforce_file_format=True)
-
-
-@contextmanager
-def _strict() -> Generator[None]:
-    """Have pydicom refuse every value that the standard does not allow."""
-    from pydicom import config
-
-    before = config.settings.writing_validation_mode
-    config.settings.writing_validation_mode = config.RAISE
-    try:
-        yield
-    finally:
-        config.settings.writing_validation_mode = before
+    file = Dataset()
+    _describe(file, frames[0], tags or {})
+    _add_pixels(file, frames)
+    if len(frames) > 1:
+        _add_times(file, len(frames), frame_interval)
+    _add_region(file, frames[0])
+    file.private_block(NOTES_GROUP, CREATOR, create=True).add_new(NOTES_ELEMENT, "UT", json.dumps(notes_of(frames[0])))
+    _add_given(file, tags or {})
+    file.ensure_file_meta()
+    file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file.save_as(path, enforce_file_format=True)
 
 
 def _describe(file: Dataset, image: Image, tags: Mapping[str, Any]) -> None:
@@ -186,6 +169,7 @@ def _add_region(file: Dataset, image: Image) -> None:
 
 
 def _add_given(file: Dataset, tags: Mapping[str, Any]) -> None:
+    from pydicom import DataElement, config
     from pydicom.datadict import dictionary_VR, tag_for_keyword
 
     for keyword, value in tags.items():
@@ -195,6 +179,6 @@ def _add_given(file: Dataset, tags: Mapping[str, Any]) -> None:
         if keyword in file and not file[keyword].is_empty:
             raise ConfigError("is said by the image itself", location=f"tags[{keyword!r}]", found=value)
         try:
-            setattr(file, keyword, value)
+            file.add(DataElement(number, dictionary_VR(number), value, validation_mode=config.RAISE))
         except (ValueError, TypeError, OverflowError) as error:
             raise ConfigError("no value for this attribute", location=f"tags[{keyword!r}]", found=error) from error

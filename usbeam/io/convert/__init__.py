@@ -19,7 +19,7 @@ from usbeam.acquisition import Acquisition
 from usbeam.errors import BadField, ConfigError, FileFormatError, GeometryError, TooLarge, UsbeamError
 from usbeam.io.atomic import check_output
 from usbeam.io.channel_data import save
-from usbeam.io.convert import brain, picmus, uff, verasonics, zea
+from usbeam.io.convert import brain, must, picmus, uff, verasonics, zea
 from usbeam.io.convert.mapping import read as read_mapping
 from usbeam.io.convert.matlab import open_variables
 from usbeam.io.convert.variables import did_you_mean, list_names
@@ -53,6 +53,7 @@ FORMATS: dict[str, Format] = {
     "uff": Format("UFF channel data of USTB and pyuff: plane, spherical, photoacoustic; RF or IQ", uff.sniff, uff.read),
     "zea": Format("zea HDF5, of version 0.1 and of the older layout with stored counts", zea.sniff, zea.read),
     "verasonics": Format("Verasonics workspaces: Trans, TX, Receive, RcvData", verasonics.sniff, verasonics.read),
+    "must": Format("MUST and PyMUST: a param struct beside RF or IQ, in .mat or .npz", must.sniff, must.read),
 }
 MAPPING = "mapping"
 """The format of any file that a mapping describes; it is never sniffed."""

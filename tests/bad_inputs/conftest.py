@@ -12,11 +12,28 @@ from tests.beamforming.conftest import grid, matrix
 from tests.cli.conftest import recording as points
 from tests.cli.conftest import run
 from tests.enhancers.networks import one_thread
-from tests.io.conftest import recording, unprivileged
+from tests.io.conftest import unprivileged
+from tests.io.recordings import small
 from tests.train.conftest import _begun_once, begun  # pyright: ignore[reportPrivateUsage]
 from usbeam import device
+from usbeam.io import save
 
-__all__ = ["_begun_once", "begun", "grid", "matrix", "one_thread", "points", "recording", "run", "unprivileged"]
+__all__ = ["_begun_once", "begun", "grid", "matrix", "one_thread", "points", "run", "unprivileged"]
+
+
+@pytest.fixture(scope="session")
+def _whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("whole") / "recording.h5"
+    save(small(), path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def recording(_whole: bytes, tmp_path: Path) -> Path:
+    """A small valid recording."""
+    path = tmp_path / "recording.h5"
+    path.write_bytes(_whole)
+    return path
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.bad_inputs.cases import CASES, Case, Desk, answered, refused
@@ -15,9 +16,12 @@ from usbeam.probe import Probe
 from usbeam.transmits import Transmits
 
 
-def spoilt(recording: Acquisition, change: Spoil) -> object:
+def spoilt(change: Spoil, recording: Acquisition | None = None) -> Callable[[Desk], object]:
+    """Load the desk's recording, or another one, after a change."""
+
     def provoke(desk: Desk) -> object:
-        save(recording, desk.recording, overwrite=True)
+        if recording:
+            save(recording, desk.recording, overwrite=True)
         spoil(desk.recording, change)
         return load(desk.recording)
 
@@ -35,13 +39,15 @@ def numbered(name: str) -> tuple[int, str] | None:
 
 
 def register(
-    table: dict[str, tuple[Spoil, type[FileFormatError], tuple[str, ...]]], recording: Acquisition, of: str = ""
+    table: dict[str, tuple[Spoil, type[FileFormatError], tuple[str, ...]]],
+    recording: Acquisition | None = None,
+    of: str = "",
 ) -> None:
     for name, (change, kind, words) in table.items():
         found = numbered(name)
         if found:
             number, title = found
-            CASES.append(Case(number, title + of, spoilt(recording, change), kind, words[0]))
+            CASES.append(Case(number, title + of, spoilt(change, recording), kind, words[0]))
 
 
 def register_findings() -> None:
@@ -65,7 +71,7 @@ def register_findings() -> None:
             CASES.append(Case(*found, provoke_echoes, None, words))
 
 
-register(REFUSED, small())
+register(REFUSED)
 register(PLANE, plane_waves(), " (plane waves)")
 register_findings()
 
@@ -83,4 +89,4 @@ def degrees(desk: Desk) -> object:
 
 @refused(39, "IQ without a carrier", MissingField, "/samples:analytic")
 def no_carrier(desk: Desk) -> object:
-    return spoilt(iq(0.0), attribute("samples", "analytic", None))(desk)
+    return spoilt(attribute("samples", "analytic", None), iq(0.0))(desk)

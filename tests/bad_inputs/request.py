@@ -193,7 +193,7 @@ def wrong_type(desk: Desk) -> object:
 @answered(
     58,
     "an option and the configuration file differ",
-    "epochs: not allowed (expected a whole number of at least 1, found 0)",
+    "epochs: not allowed (expected a whole number of at",
 )
 def option_wins(desk: Desk) -> str:
     """The option's value, which is none, is what is refused."""

@@ -39,8 +39,8 @@ WAVEFRONTS = ("plane", "spherical", "photoacoustic")
 """In the order of USTB's enumeration, which counts from 0."""
 BEHIND = -1e-3
 """A spherical source below this z [m] lies behind the array, to USTB's beamformer."""
-ON_ELEMENT = 1e-6
-"""A source this near to an element [m] is that element; USTB stores single precision."""
+ROUNDING = 1e-6
+"""Lengths below this [m] are 0, since USTB stores single precision: a source so near to an element is that element."""
 ALONG_Y = (0.0, 1.0, 0.0)
 """A photoacoustic wave as a plane wave: one that runs along y reaches all points of the image plane at t = 0."""
 
@@ -82,6 +82,11 @@ class Wave:
     def source(self) -> Floats:
         """``(3,)``: position of the source [m]."""
         return self.distance * self.direction
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the source lies in front of the array, so that the wave converges."""
+        return bool(self.source[2] > ROUNDING)
 
     @property
     def lead(self) -> float:
@@ -130,15 +135,14 @@ def fire(
             source = wave.source
             path = np.linalg.norm(elements - source, axis=1)
             nearest = int(np.argmin(path))
-            if path[nearest] < ON_ELEMENT and (weight is None or np.count_nonzero(weight) == 1):
+            if path[nearest] < ROUNDING and (weight is None or np.count_nonzero(weight) == 1):
                 kinds.append("element")
                 apodization[t] = np.arange(n_elements) == nearest
                 delays[t, nearest] = wave.lead / sound_speed
             else:
-                ahead = source[2] > 0
-                kinds.append("focused" if ahead else "diverging")
+                kinds.append("focused" if wave.is_ahead else "diverging")
                 focus[t] = source
-                delays[t] = (wave.lead + (-path if ahead else path)) / sound_speed
+                delays[t] = (wave.lead + (-path if wave.is_ahead else path)) / sound_speed
         fired = apodization[t] != 0
         # Where nothing fires, `Transmits` says so.
         origin[t] = stated if stated is not None else elements[fired].mean(axis=0) if fired.any() else 0.0
@@ -189,7 +193,7 @@ def describe(acquisition: Acquisition) -> tuple[float, list[Wave]]:
         else:
             wave = _spherical(legs.position[0])
             lead = wave.lead
-            if kind != "element" and (kind == "focused") != (wave.source[2] > 0):
+            if kind != "element" and (kind == "focused") != wave.is_ahead:
                 raise GeometryError(
                     f"the {kind} transmit {t} has its source at z = {wave.source[2]:g} m, which UFF takes otherwise",
                     path=acquisition.path,

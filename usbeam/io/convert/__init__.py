@@ -75,7 +75,8 @@ def read(source: Source, *, format: str | None = None, mapping: Source | None = 
     Returns
     -------
     Acquisition
-        With provenance ``source_format``, ``source_file``, ``source_sha256`` and ``converter``.
+        With provenance ``source_format``, ``source_file``, ``source_sha256`` and ``converter``; where there is a
+        mapping also ``mapping_sha256``.
 
     Raises
     ------
@@ -107,8 +108,9 @@ def read(source: Source, *, format: str | None = None, mapping: Source | None = 
         **acquisition.provenance,
         "source_format": name,
         "source_file": Path(source).name,
-        "source_sha256": _sha256(source),
+        "source_sha256": sha256(source),
         "converter": f"usbeam {__version__}",
+        **({} if mapping is None else {"mapping_sha256": sha256(mapping)}),
     }
     return acquisition.replace(provenance=provenance)
 
@@ -203,7 +205,8 @@ def _format_name(source: Source, name: str | None, mapping: Source | None) -> st
     return name
 
 
-def _sha256(path: Source) -> str:
+def sha256(path: Source) -> str:
+    """Of a file's bytes, in hexadecimal; raises `FileAccessError` where it cannot be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

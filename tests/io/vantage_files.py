@@ -15,6 +15,8 @@ LENS = 1.7
 """One way [wavelengths]."""
 PEAKS = (2.3, 3.6)
 """Of the two waveforms [wavelengths]."""
+PULSE = 2.5
+"""From its peak to 1/e [periods]: narrow enough in frequency for every mode."""
 STARTS = (41.3, 39.8, 43.65)
 """Start depth of each record of a frame [wavelengths]: none a whole number, so that no phase is hidden."""
 LAST_FRAME = 2
@@ -30,8 +32,8 @@ def connector() -> np.ndarray:
 
 
 def firing() -> tuple[np.ndarray, np.ndarray]:
-    """Delays [wavelengths] and weights (TX, element): a plane wave toward +x, a focus, a source behind the array."""
-    focus, source = np.array([0.9e-3, 16e-3]), np.array([-0.8e-3, -7e-3])
+    """Delays [wavelengths] and weights (TX, element): a plane wave toward +x, a far focus, a source behind."""
+    focus, source = np.array([2.5e-3, 70e-3]), np.array([-0.8e-3, -7e-3])
     away = np.hypot(X - source[0], source[1])
     toward = -np.hypot(X - focus[0], focus[1])
     plane = X * np.sin(0.12)
@@ -56,7 +58,7 @@ def echo(time: np.ndarray, tx: int, element: int) -> np.ndarray:
     way = np.hypot(X - POINT[0], POINT[2]) / SPEED
     arrivals = delays[tx] / FREQUENCY + way + way[element] + (PEAKS[tx % 2] + 2 * LENS) / FREQUENCY
     late = time[:, None] - arrivals[weights[tx] != 0]
-    return np.sum(np.exp(-((late * FREQUENCY / 1.1) ** 2)) * np.cos(2 * np.pi * FREQUENCY * late), axis=1)
+    return np.sum(np.exp(-((late * FREQUENCY / PULSE) ** 2)) * np.cos(2 * np.pi * FREQUENCY * late), axis=1)
 
 
 def structs(count: int, **fields: Any) -> np.ndarray:
@@ -110,7 +112,7 @@ def workspace(mode: str = "NS200BW", units: str = "wavelengths") -> dict[str, An
             3,
             waveform=[1.0, 2.0, 1.0],
             Origin=np.zeros(3),
-            focus=[0.0, 16e-3 / WAVELENGTH, -7e-3 / WAVELENGTH],
+            focus=[0.0, 70e-3 / WAVELENGTH, -7e-3 / WAVELENGTH],
             Steer=np.zeros(2),
             Apod=list(weights),
             Delay=list(delays),

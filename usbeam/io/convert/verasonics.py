@@ -114,7 +114,7 @@ def _positive(variables: Variables, name: str) -> float:
 
 
 def _probe(variables: Variables, frequency: float, sound_speed: float) -> Probe:
-    units = variables["Trans.units"]
+    units = Structs(variables, "Trans").texts("units")[0]
     if units not in ("wavelengths", "mm"):
         raise BadField(
             "unknown units", path=variables.path, location="Trans.units", expected="wavelengths or mm", found=units

@@ -80,12 +80,17 @@ def safe_open(
         A dataset, or all of them together, claim far more than the file can hold.
     """
     with open_hdf5(path) as file:
-        together = 0
-        for location, node in walk(file):
-            if isinstance(node, h5py.Dataset):
-                together += check_dataset(node, location, max_gb=max_gb, allow_references=allow_references)
-        _check_claim(together, file.filename, "/", max_gb)
+        check_file(file, max_gb=max_gb, allow_references=allow_references)
         yield file
+
+
+def check_file(file: h5py.File, *, max_gb: float | None = None, allow_references: bool = False) -> None:
+    """Refuse a file that is not safe to read; see `safe_open`."""
+    together = 0
+    for location, node in walk(file):
+        if isinstance(node, h5py.Dataset):
+            together += check_dataset(node, location, max_gb=max_gb, allow_references=allow_references)
+    _check_claim(together, file.filename, "/", max_gb)
 
 
 @contextmanager

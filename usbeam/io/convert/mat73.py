@@ -24,9 +24,10 @@ from usbeam.io.safe import (
     MAX_DEPTH,
     Node,
     check_dataset,
+    check_file,
     child,
     guard,
-    safe_open,
+    open_hdf5,
 )
 
 _NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
@@ -34,7 +35,10 @@ _DECODED = {*_NUMERIC, "char", "cell", "struct", ""}
 
 
 class HDF5Variables(Variables):
-    """An HDF5 file, of MATLAB or not; `usbeam.io.safe` checks it before a value is read.
+    """An HDF5 file, of MATLAB or not; `usbeam.io.safe` checks all of it before a value is read.
+
+    The names of the outermost variables, by which most formats are told apart, can be had without that: some files have
+    tens of thousands of objects.
 
     Raises
     ------
@@ -45,7 +49,8 @@ class HDF5Variables(Variables):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
         self._open = ExitStack()
-        self._file = self._open.enter_context(safe_open(path, allow_references=True))
+        self._file = self._open.enter_context(open_hdf5(path))
+        self._is_checked = False
         with guard(self.path):
             members = [self._member(self._file, name) for name in self.top_level()]
             self._is_matlab = any("MATLAB_class" in member.attrs for member in members)
@@ -62,14 +67,21 @@ class HDF5Variables(Variables):
 
     def names(self) -> list[str]:
         """Dotted names of everything that holds a value; attributes of files that are not MATLAB's as ``name@key``."""
+        self._check()
         with guard(self.path):
             return list(self._names(self._file, ""))
 
     def find(self, name: str) -> Value | None:
         """The value of a dotted name, or None; read once."""
         if name not in self._values:
+            self._check()
             self._values[name] = self._find(name)
         return self._values[name]
+
+    def _check(self) -> None:
+        if not self._is_checked:
+            check_file(self._file, allow_references=True)
+            self._is_checked = True
 
     def _find(self, name: str) -> Value | None:
         place, _, key = name.partition("@")

@@ -7,7 +7,10 @@ read, whatever the file says of regions.
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,17 +61,28 @@ def read(asked: Asked) -> Picture:
     """
     import pydicom
 
-    with guarded(asked.path, "DICOM"):
+    with guarded(asked.path, "DICOM"), _quiet():
         _refuse_packed(asked)
         file = pydicom.dcmread(asked.path)
         shape = _checked(file, asked)
         region = _region(file, shape, asked) if asked.spacing is None else _whole(shape)
-        grey = _grey(file, asked)[region.rows, region.columns]
+        grey = _grey(file, region, asked)
         if not grey.size:
             raise BadField(
                 "the region lies outside the picture", path=asked.path, location="SequenceOfUltrasoundRegions"
             )
         return Picture(grey, spacing=region.spacing, first=region.first, notes=_notes(file, grey.shape))
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep what pydicom logs of a damaged file, tracebacks included, from the program's own log."""
+    log = logging.getLogger("pydicom")
+    before, log.propagate = log.propagate, False
+    try:
+        yield
+    finally:
+        log.propagate = before
 
 
 def _refuse_packed(asked: Asked) -> None:
@@ -112,12 +126,12 @@ def _checked(file: Dataset, asked: Asked) -> tuple[int, int]:
     return shape
 
 
-def _grey(file: Dataset, asked: Asked) -> npt.NDArray[np.float32]:
-    """The whole frame, from 0 to 1."""
+def _grey(file: Dataset, region: Region, asked: Asked) -> npt.NDArray[np.float32]:
+    """The region of the frame, from 0 to 1."""
     from pydicom.pixels.processing import apply_color_lut
     from pydicom.pixels.utils import pixel_array
 
-    pixels = pixel_array(file, index=asked.frame)
+    pixels = pixel_array(file, index=asked.frame)[region.rows, region.columns]
     white = 2 ** int(file.BitsStored) - 1
     if file.PhotometricInterpretation == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, file)

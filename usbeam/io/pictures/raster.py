@@ -76,10 +76,11 @@ def _read(asked: Asked, kind: str) -> Picture:
             raise ConfigError(
                 "no such frame", path=asked.path, location="frame", expected=f"within 0..{count - 1}", found=asked.frame
             )
+        named = _imagej_unit(opened)  # on the first page only
         opened.seek(asked.frame)
         refuse_claim(4 * opened.width * opened.height, asked.path)
         noted = _notes(opened, kind)
-        spacing, no_spacing = _spacing(opened) if kind == "TIFF" else _png_spacing(opened)
+        spacing, no_spacing = _spacing(opened, named) if kind == "TIFF" else _png_spacing(opened)
         values, state = _values(opened, noted, asked)
         return Picture(values, state, spacing=spacing, no_spacing=no_spacing, notes=noted)
 
@@ -140,13 +141,18 @@ def _png_spacing(opened: PIL.Image.Image) -> tuple[tuple[float, float] | None, s
     return (None, _SILENT) if dots is None else _meant(dots[0] / _INCH, dots[1] / _INCH)
 
 
-def _spacing(opened: PIL.Image.Image) -> tuple[tuple[float, float] | None, str]:
-    across, down = (_tag(opened, number) for number in (_X_RESOLUTION, _Y_RESOLUTION))
-    unit = _TIFF_UNITS.get(_tag(opened, _UNIT) or 2)  # an inch where it is not said
+def _imagej_unit(opened: PIL.Image.Image) -> float | None:
+    """The unit [m] that ImageJ names in the description."""
     description = _tag(opened, _DESCRIPTION)
-    named = _IMAGEJ_UNIT.search(description) if isinstance(description, str) else None
-    if named and isinstance(description, str) and description.startswith("ImageJ="):
-        unit = _IMAGEJ_UNITS.get(named[1].replace("\\u00B5", "µ"))
+    if not (isinstance(description, str) and description.startswith("ImageJ=")):
+        return None
+    named = _IMAGEJ_UNIT.search(description)
+    return None if named is None else _IMAGEJ_UNITS.get(named[1].replace("\\u00B5", "µ"))
+
+
+def _spacing(opened: PIL.Image.Image, named: float | None) -> tuple[tuple[float, float] | None, str]:
+    across, down = (_tag(opened, number) for number in (_X_RESOLUTION, _Y_RESOLUTION))
+    unit = named or _TIFF_UNITS.get(_tag(opened, _UNIT) or 2)  # an inch where it is not said
     if across is None or down is None or unit is None:
         return None, _SILENT
     return _meant(float(across) / unit, float(down) / unit)

@@ -212,6 +212,9 @@ def test_own_delays_are_refused(tmp_path: Path) -> None:
     wrong = replace(behind, kind=("focused",) * 2, delays=-behind.delays)
     with pytest.raises(GeometryError, match="takes otherwise"):
         uff.write(plane_waves(probe=probe, transmits=wrong), tmp_path / "a.uff")
+    against = replace(behind, delays=behind.delays[:, ::-1] + np.linspace(0, 1e-6, 4))
+    with pytest.raises(GeometryError, match="contradict its focus"):
+        uff.write(plane_waves(probe=probe, transmits=against), tmp_path / "a.uff")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -147,6 +147,7 @@ def test_photoacoustic_waves_are_heard_once(tmp_path: Path) -> None:
     convert(path, tmp_path / "a.h5")
     recording = load(tmp_path / "a.h5")
     assert recording.transmits.kind == ("plane",) * 3
+    assert "photoacoustic" in recording.provenance["notes"]
     assert error_at_point(recording) < 0.05
 
 

@@ -27,9 +27,8 @@ from usbeam.checks import Floats
 from usbeam.errors import BadField, FileFormatError
 from usbeam.io.convert.matlab import open_variables
 from usbeam.io.convert.spectrum import center_of_spectrum
-from usbeam.io.convert.uff_waves import WAVEFRONTS, Wave, describe, fire, turn
-from usbeam.io.convert.variables import Variables
-from usbeam.io.convert.variables import describe as describe_value
+from usbeam.io.convert.uff_waves import WAVEFRONTS, Wave, fingerprint, fire, turn
+from usbeam.io.convert.variables import Variables, describe
 from usbeam.io.embedded import GROUP, read_header
 from usbeam.io.safe import safe_open
 from usbeam.probe import Probe
@@ -37,7 +36,11 @@ from usbeam.probe import Probe
 CLASS = "uff.channel_data"
 REQUIRED = ("sampling_frequency", "initial_time", "sound_speed", "probe.geometry")
 PROBE_KINDS = {"uff.linear_array": "linear", "uff.curvilinear_array": "curved", "uff.matrix_array": "matrix"}
+FACTS = ("sampling_frequency", "sound_speed", "modulation_frequency")
+FINGERPRINT = "x_uff"
+"""Attribute of our header: of what the file said in UFF when both were written."""
 TEXTS = ("name", "author", "reference", "version", "info")
+PHOTOACOUSTIC = "photoacoustic: the transmits stand for sound that starts at t = 0; image with the stored sound speed"
 SAME_SPEED = 1e-3
 """Relative difference up to which the speeds of a wave and of the recording are the same."""
 
@@ -86,7 +89,7 @@ def read(path: str | os.PathLike[str]) -> Acquisition:
         samples = _samples(variables, root, len(stored))
         initial_time = _finite(variables, f"{root}.initial_time")
         if variables.find(f"{GROUP}@format") is not None:
-            return _as_written(path, initial_time, stored, samples)
+            return _as_written(variables, root, initial_time, stored, samples)
         return _plain(variables, root, initial_time, stored, samples)
 
 
@@ -106,10 +109,11 @@ def _plain(
             found=f"{carrier:g} Hz",
         )
     provenance = {name: _text(variables, f"{root}.{name}") for name in TEXTS}
+    notes = [PHOTOACOUSTIC] if any(wave.wavefront == "photoacoustic" for wave in waves) else []
     center = _number(variables, f"{root}.pulse.center_frequency", 0.0) or carrier
     if not center:
         center = abs(center_of_spectrum(samples, sampling_frequency))
-        provenance["notes"] = f"no pulse.center_frequency: the mean frequency of the samples, {center:.6g} Hz, is taken"
+        notes.append(f"no pulse.center_frequency: the mean frequency of the samples, {center:.6g} Hz, is taken")
     probe = _probe(variables, f"{root}.probe", center)
     if samples.shape[2] != probe.n_elements:
         raise BadField(
@@ -149,36 +153,31 @@ def _plain(
             sound_speed,
         ),
         title=provenance.pop("name") or os.path.basename(variables.path),
-        provenance={name: text for name, text in provenance.items() if text},
+        provenance={name: text for name, text in {**provenance, "notes": "; ".join(notes)}.items() if text},
     )
 
 
 def _as_written(
-    path: str | os.PathLike[str], initial_time: float, waves: list[Wave], samples: npt.NDArray[Any]
+    variables: Variables, root: str, initial_time: float, waves: list[Wave], samples: npt.NDArray[Any]
 ) -> Acquisition:
     """The recording of a file of ours; refuses one whose UFF part was changed since."""
+    facts = [_finite(variables, f"{root}.{name}") for name in FACTS]
+    if variables.find(f"{GROUP}@{FINGERPRINT}") != fingerprint(waves, initial_time, *facts):
+        raise BadField(
+            "its times or waves are not those that usbeam wrote beside them",
+            path=variables.path,
+            location=f"/{GROUP}",
+            hint=f"if they were changed on purpose, delete the group /{GROUP}, and the UFF part is read",
+        )
 
     def ours(header: Mapping[str, Any]) -> npt.NDArray[Any]:
         later = header["/start_time"] - initial_time
         own = _gather(samples, header["/receive/element_index"])
         return _turned(own, later, header["/demodulation_frequency"])
 
-    with safe_open(path) as file:
+    with safe_open(variables.path) as file:
         dtype = np.complex64 if samples.dtype.kind == "c" else samples.dtype
-        acquisition = read_header(file, samples.shape, dtype, ours)
-    expected_time, expected = describe(acquisition)
-    if (
-        abs(initial_time - expected_time) > 1e-12
-        or len(waves) != len(expected)
-        or not all(wave.agrees(other) for wave, other in zip(waves, expected, strict=True))
-    ):
-        raise BadField(
-            "its times or waves are not those that usbeam wrote beside them",
-            path=path,
-            location=f"/{GROUP}",
-            hint=f"if they were changed on purpose, delete the group /{GROUP}, and the UFF part is read",
-        )
-    return acquisition
+        return read_header(file, samples.shape, dtype, ours)
 
 
 def _turned(samples: npt.NDArray[Any], times: Floats, frequency: float) -> npt.NDArray[Any]:
@@ -272,7 +271,7 @@ def _samples(variables: Variables, root: str, n_waves: int) -> npt.NDArray[Any]:
                 path=variables.path,
                 location=name,
                 expected="two real arrays of one shape",
-                found=f"{describe_value(real)}, {describe_value(imaginary)}",
+                found=f"{describe(real)}, {describe(imaginary)}",
             )
         samples = np.empty(real.shape, np.complex64)
         if real.dtype == np.float64:  # of ours, turned: turning back needs the digits
@@ -284,7 +283,7 @@ def _samples(variables: Variables, root: str, n_waves: int) -> npt.NDArray[Any]:
             array = array.astype(np.complex64 if array.dtype.kind == "c" else np.float32)
         samples = array
     if not 1 < samples.ndim <= 4 or not samples.size:
-        raise BadField("no samples", path=variables.path, location=name, found=describe_value(samples))
+        raise BadField("no samples", path=variables.path, location=name, found=describe(samples))
     samples = samples.reshape((1,) * (4 - samples.ndim) + samples.shape)
     if samples.shape[1] != n_waves:
         raise BadField(
@@ -305,7 +304,7 @@ def _probe(variables: Variables, name: str, center_frequency: float) -> Probe:
             path=variables.path,
             location=f"{name}.geometry",
             expected="(7, n_elements): x, y, z, azimuth, elevation, width, height",
-            found=describe_value(geometry),
+            found=describe(geometry),
             hint="the array looks transposed" if geometry.shape[-1:] == (7,) else None,
         )
     columns = np.zeros((7, geometry.shape[1]))

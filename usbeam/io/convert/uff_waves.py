@@ -22,16 +22,14 @@ t = ``initial_time + n / sampling_frequency``, and we with the time since t = 0;
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.acquisition import Acquisition
-from usbeam.beamforming.delays import transmit_legs
 from usbeam.checks import Floats
-from usbeam.errors import GeometryError
 from usbeam.probe import Probe
 from usbeam.transmits import Transmits
 
@@ -42,7 +40,9 @@ BEHIND = -1e-3
 ROUNDING = 1e-6
 """Lengths below this [m] are 0, since USTB stores single precision: a source so near to an element is that element."""
 ALONG_Y = (0.0, 1.0, 0.0)
-"""A photoacoustic wave as a plane wave: one that runs along y reaches all points of the image plane at t = 0."""
+"""A photoacoustic wave as a plane wave: one that runs along y reaches all points of the image plane at t = 0.
+
+It does so at the recording's own speed of sound; a lower one would bend it into the image plane."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,6 @@ class Wave:
         """Way [m] from the passage of the origin to the source; negative if the wave was at the source before."""
         return -self.distance if self.source[2] < BEHIND else self.distance
 
-    def agrees(self, other: Wave) -> bool:
-        """Whether both are the same but for rounding: 1 ps, and 1 nm or 1 nrad of the source."""
-        if abs(self.delay - other.delay) > 1e-12:
-            return False
-        if "photoacoustic" in (self.wavefront, other.wavefront):  # which has no source
-            return self.wavefront == other.wavefront
-        ours, theirs = (wave.direction if wave.is_plane else wave.source for wave in (self, other))
-        return self.is_plane == other.is_plane and bool(np.all(np.abs(ours - theirs) < 1e-9))
-
 
 def fire(
     waves: list[Wave], weights: list[Floats | None], origins: list[Floats | None], probe: Probe, sound_speed: float
@@ -151,75 +142,6 @@ def fire(
     )
 
 
-def describe(acquisition: Acquisition) -> tuple[float, list[Wave]]:
-    """The time axis and the waves that make USTB's beamformer put every echo where ours puts it.
-
-    UFF knows neither the pulse's peak nor the lens; as USTB's own examples do, both go into `Wave.delay`.
-
-    Parameters
-    ----------
-    acquisition
-        The recording.
-
-    Returns
-    -------
-    initial_time : float
-        The start time of the first transmit [s].
-    waves : list of Wave
-        One for each transmit.
-
-    Raises
-    ------
-    GeometryError
-        If a transmit is no such wave, or contradicts its own delays.
-    """
-    fields, speed = acquisition.transmits, acquisition.sound_speed
-    initial_time = float(np.asarray(acquisition.start_time)[0])
-    waves: list[Wave] = []
-    for t, kind in enumerate(fields.kind):
-        legs = transmit_legs(acquisition, np.array([t]), speed)
-        if len(legs.position) > 1:
-            raise GeometryError(
-                f"transmit {t} has delays of its own, which no UFF wave describes",
-                path=acquisition.path,
-                location="transmit/kind",
-                expected="element, plane, focused or diverging",
-                found=kind,
-                hint="keep the usbeam-channel-data file, or write zea, which stores delays",
-            )
-        if kind == "plane":
-            wave = _plane(legs.axis[0])
-            lead = 0.0
-        else:
-            wave = _spherical(legs.position[0])
-            lead = wave.lead
-            if kind != "element" and (kind == "focused") != wave.is_ahead:
-                raise GeometryError(
-                    f"the {kind} transmit {t} has its source at z = {wave.source[2]:g} m, which UFF takes otherwise",
-                    path=acquisition.path,
-                    location="transmit/focus",
-                    expected="z > 0 for focused, z <= 0 for diverging",
-                )
-        # From sample 0 to the wave's passage of the origin, with the pulse's peak and both passages of the lens.
-        passage = float(legs.time[0]) - lead / speed + acquisition.probe.lens_delay
-        waves.append(Wave(wave.wavefront, wave.azimuth, wave.elevation, wave.distance, -passage - initial_time))
-    return initial_time, waves
-
-
-def _plane(direction: Floats) -> Wave:
-    x, y, z = direction
-    if abs(y) > 1 - 1e-12:
-        return Wave("photoacoustic")
-    return Wave("plane", float(np.arctan2(x, z)), float(np.arcsin(y)))
-
-
-def _spherical(source: Floats) -> Wave:
-    x, y, z = source
-    distance = float(np.linalg.norm(source))
-    elevation = float(np.arcsin(y / distance)) if distance else 0.0
-    return Wave("spherical", float(np.arctan2(x, z)), elevation, distance)
-
-
 def turn(samples: npt.NDArray[Any], times: Floats, frequency: float) -> npt.NDArray[Any]:
     """IQ samples ``(n_frames, n_tx, n_rx, n_samples)``, their phase referred to a zero `times` (n_tx,) [s] earlier.
 
@@ -227,3 +149,13 @@ def turn(samples: npt.NDArray[Any], times: Floats, frequency: float) -> npt.NDAr
     ``exp(-2j pi f t)``.
     """
     return samples * np.exp(-2j * np.pi * ((frequency * times) % 1))[:, None, None]
+
+
+def fingerprint(waves: list[Wave], *facts: float) -> str:
+    """SHA-256 of the waves and further numbers, as stored: by it, a file of ours is known to be as we wrote it."""
+    digest = hashlib.sha256()
+    for wave in waves:
+        numbers = (wave.azimuth, wave.elevation, wave.distance, wave.delay)
+        digest.update(wave.wavefront.encode() + np.array(numbers, "<f8").tobytes())
+    digest.update(np.array(facts, "<f8").tobytes())
+    return digest.hexdigest()

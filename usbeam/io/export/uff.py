@@ -25,9 +25,12 @@ from usbeam.acquisition import ABSENT, Acquisition
 from usbeam.errors import BadField
 from usbeam.io.atomic import atomic_write
 from usbeam.io.channel_data import nonfinite
-from usbeam.io.convert.uff_waves import WAVEFRONTS, Wave, describe, turn
-from usbeam.io.embedded import write_header
+from usbeam.io.convert.uff import FACTS, FINGERPRINT
+from usbeam.io.convert.uff_waves import WAVEFRONTS, Wave, fingerprint, turn
+from usbeam.io.embedded import GROUP, write_header
+from usbeam.io.export.waves import describe
 from usbeam.io.safe import safe_open
+from usbeam.io.write import write_attribute
 from usbeam.probe import Probe
 
 VERSION = b"v1.2.0"
@@ -60,17 +63,13 @@ def write(acquisition: Acquisition, path: str | os.PathLike[str], *, overwrite: 
     >>> write(ub.load("recording.h5"), "recording.uff")  # doctest: +SKIP
     """
     initial_time, waves = describe(acquisition)
+    numbers = (acquisition.sampling_frequency, acquisition.sound_speed, acquisition.demodulation_frequency)
+    facts = dict(zip(FACTS, numbers, strict=True))
     with atomic_write(path, overwrite=overwrite) as temporary:
         with h5py.File(temporary, "w", rdcc_nbytes=0) as file:
             file.attrs["version"] = np.array([VERSION])  # an array of one text, as USTB's reader takes it
             data = _group(file, "channel_data", "uff.channel_data")
-            _numbers(
-                data,
-                sampling_frequency=acquisition.sampling_frequency,
-                initial_time=initial_time,
-                sound_speed=acquisition.sound_speed,
-                modulation_frequency=acquisition.demodulation_frequency,
-            )
+            _numbers(data, initial_time=initial_time, **facts)
             _write_probe(data, acquisition.probe)
             _write_pulse(data, acquisition.probe)
             _write_sequence(data, waves, acquisition)
@@ -78,6 +77,7 @@ def write(acquisition: Acquisition, path: str | os.PathLike[str], *, overwrite: 
             if len(acquisition.title) > 1:  # pyuff cannot read a text of one character
                 _text(data, "name", acquisition.title)
             write_header(file, acquisition)
+            write_attribute(file[GROUP], FINGERPRINT, fingerprint(waves, initial_time, *numbers))
         with safe_open(temporary):  # what we could not open again is not left behind
             pass
 

@@ -190,6 +190,32 @@ def test_a_curved_array_goes_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.element_positions, probe.element_positions)
 
 
+def test_elevation_goes_back(tmp_path: Path) -> None:
+    """Waves that leave the image plane, without our header: the same firing but for when t = 0 is."""
+    x, y = np.meshgrid([-1e-3, 0, 1e-3], [-1e-3, 1e-3])
+    probe = Probe(
+        element_positions=np.stack([x, y, 0 * x], axis=-1).reshape(-1, 3), center_frequency=5e6, kind="matrix"
+    )
+    direction = np.array([[0.3, 0.4, np.sqrt(0.75)], [0, 0, 1.0]])
+    focus = np.array([[0, 0, 1.0], [1e-3, -2e-3, -5e-3]])
+    delays = np.stack(
+        [probe.element_positions @ direction[0], np.linalg.norm(probe.element_positions - focus[1], axis=1)]
+    )
+    transmits = Transmits(
+        kind=("plane", "diverging"), delays=delays / 1540, apodization=np.ones((2, 6)), direction=direction, focus=focus
+    )
+    samples = np.ones((1, 2, 6, 32), np.float32)
+    uff.write(plane_waves(probe=probe, transmits=transmits, samples=samples), tmp_path / "a.uff")
+    with h5py.File(tmp_path / "a.uff", "r+") as file:
+        del file["usbeam"]
+    back = read(tmp_path / "a.uff").transmits
+    assert back.kind == transmits.kind
+    later = back.delays - transmits.delays
+    np.testing.assert_allclose(later - later[:, :1], 0, atol=1e-15)
+    np.testing.assert_allclose(np.asarray(back.direction)[0], direction[0], atol=1e-15)
+    np.testing.assert_allclose(np.asarray(back.focus)[1], focus[1], atol=1e-15)
+
+
 def test_photoacoustic_waves_go_back(tmp_path: Path) -> None:
     pyuff = pytest.importorskip("pyuff_ustb")
     made = replace(recorded("plane"), wavefront=2)

@@ -27,15 +27,23 @@ from usbeam.checks import Floats
 from usbeam.errors import BadField, FileFormatError
 from usbeam.io.convert.matlab import open_variables
 from usbeam.io.convert.spectrum import center_of_spectrum
-from usbeam.io.convert.uff_waves import WAVEFRONTS, Wave, fingerprint, fire, turn
-from usbeam.io.convert.variables import Variables, describe
+from usbeam.io.convert.uff_fields import (
+    finite,
+    number,
+    read_aperture,
+    read_probe,
+    read_samples,
+    read_text,
+    read_wave,
+    read_weights,
+)
+from usbeam.io.convert.uff_waves import Wave, fingerprint, fire, turn
+from usbeam.io.convert.variables import Variables
 from usbeam.io.embedded import GROUP, read_header
 from usbeam.io.safe import safe_open
-from usbeam.probe import Probe
 
 CLASS = "uff.channel_data"
 REQUIRED = ("sampling_frequency", "initial_time", "sound_speed", "probe.geometry")
-PROBE_KINDS = {"uff.linear_array": "linear", "uff.curvilinear_array": "curved", "uff.matrix_array": "matrix"}
 FACTS = ("sampling_frequency", "sound_speed", "modulation_frequency")
 FINGERPRINT = "x_uff"
 """Attribute of our header: of what the file said in UFF when both were written."""
@@ -85,9 +93,9 @@ def read(path: str | os.PathLike[str]) -> Acquisition:
             )
         root = "channel_data" if "channel_data" in names else names[0]
         variables.require(*(f"{root}.{name}" for name in REQUIRED))
-        stored = [_wave(variables, name) for name in _sequence(variables, root)]
-        samples = _samples(variables, root, len(stored))
-        initial_time = _finite(variables, f"{root}.initial_time")
+        stored = [read_wave(variables, name) for name in _sequence(variables, root)]
+        samples = read_samples(variables, root, len(stored))
+        initial_time = finite(variables, f"{root}.initial_time")
         if variables.find(f"{GROUP}@format") is not None:
             return _as_written(variables, root, initial_time, stored, samples)
         return _plain(variables, root, initial_time, stored, samples)
@@ -96,9 +104,9 @@ def read(path: str | os.PathLike[str]) -> Acquisition:
 def _plain(
     variables: Variables, root: str, initial_time: float, waves: list[Wave], samples: npt.NDArray[Any]
 ) -> Acquisition:
-    sampling_frequency = _finite(variables, f"{root}.sampling_frequency")
-    sound_speed = _finite(variables, f"{root}.sound_speed")
-    carrier = _number(variables, f"{root}.modulation_frequency", 0.0)
+    sampling_frequency = finite(variables, f"{root}.sampling_frequency")
+    sound_speed = finite(variables, f"{root}.sound_speed")
+    carrier = number(variables, f"{root}.modulation_frequency", 0.0)
     is_iq = samples.dtype.kind == "c"
     if carrier and not is_iq:
         raise BadField(
@@ -108,13 +116,13 @@ def _plain(
             expected="0 for RF",
             found=f"{carrier:g} Hz",
         )
-    provenance = {name: _text(variables, f"{root}.{name}") for name in TEXTS}
+    provenance = {name: read_text(variables, f"{root}.{name}") for name in TEXTS}
     notes = [PHOTOACOUSTIC] if any(wave.wavefront == "photoacoustic" for wave in waves) else []
-    center = _number(variables, f"{root}.pulse.center_frequency", 0.0) or carrier
+    center = number(variables, f"{root}.pulse.center_frequency", 0.0) or carrier
     if not center:
         center = abs(center_of_spectrum(samples, sampling_frequency))
         notes.append(f"no pulse.center_frequency: the mean frequency of the samples, {center:.6g} Hz, is taken")
-    probe = _probe(variables, f"{root}.probe", center)
+    probe = read_probe(variables, f"{root}.probe", center)
     if samples.shape[2] != probe.n_elements:
         raise BadField(
             "a channel for each element is needed",
@@ -126,7 +134,7 @@ def _plain(
         )
     names = _sequence(variables, root)
     for name in names:
-        speed = _number(variables, f"{name}.sound_speed", sound_speed)
+        speed = number(variables, f"{name}.sound_speed", sound_speed)
         if not abs(speed - sound_speed) <= SAME_SPEED * sound_speed:
             raise BadField(
                 "a wave and the recording differ in the speed of sound",
@@ -147,8 +155,8 @@ def _plain(
         probe=probe,
         transmits=fire(
             waves,
-            [_weights(variables, name, probe.n_elements) for name in names],
-            [_aperture(variables, name) for name in names],
+            [read_weights(variables, name, probe.n_elements) for name in names],
+            [read_aperture(variables, name) for name in names],
             probe,
             sound_speed,
         ),
@@ -161,7 +169,7 @@ def _as_written(
     variables: Variables, root: str, initial_time: float, waves: list[Wave], samples: npt.NDArray[Any]
 ) -> Acquisition:
     """The recording of a file of ours; refuses one whose UFF part was changed since."""
-    facts = [_finite(variables, f"{root}.{name}") for name in FACTS]
+    facts = [finite(variables, f"{root}.{name}") for name in FACTS]
     if variables.find(f"{GROUP}@{FINGERPRINT}") != fingerprint(waves, initial_time, *facts):
         raise BadField(
             "its times or waves are not those that usbeam wrote beside them",
@@ -211,140 +219,3 @@ def _sequence(variables: Variables, root: str) -> list[str]:
     if not names:
         variables.require(f"{alone}.source.azimuth")
     return names
-
-
-def _wave(variables: Variables, name: str) -> Wave:
-    front = _number(variables, f"{name}.wavefront", WAVEFRONTS.index("spherical"))
-    if front not in range(len(WAVEFRONTS)):
-        raise BadField(
-            "unknown kind of wave",
-            path=variables.path,
-            location=f"{name}.wavefront",
-            expected="0 plane, 1 spherical or 2 photoacoustic",
-            found=front,
-        )
-    distance = f"{name}.source.distance"
-    return Wave(
-        wavefront=WAVEFRONTS[int(front)],
-        azimuth=_finite(variables, f"{name}.source.azimuth"),
-        elevation=_number(variables, f"{name}.source.elevation", 0.0),
-        distance=np.inf if _is_infinite(variables, distance) else _number(variables, distance, 0.0),
-        delay=_number(variables, f"{name}.delay", 0.0),
-    )
-
-
-def _weights(variables: Variables, name: str, n_elements: int) -> Floats | None:
-    """What each element fired with, where the wave stores it; a window that is still to be computed is none."""
-    for field in (f"{name}.apodization_values", f"{name}.apodization.apodization_vector"):
-        if variables.find(field) is not None:
-            weights = variables.vector(field)
-            if weights.size != n_elements or not np.all(np.isfinite(weights)):
-                raise BadField(
-                    "not a weight for each element",
-                    path=variables.path,
-                    location=field,
-                    expected=f"{n_elements} finite numbers",
-                    found=f"{weights.size} numbers",
-                )
-            return weights
-    return None
-
-
-def _aperture(variables: Variables, name: str) -> Floats | None:
-    """``wave.origin`` [m], where it is stored and is not the origin of coordinates, its default."""
-    if variables.find(f"{name}.origin.distance") is None:
-        return None
-    names = [f"{name}.origin.{part}" for part in ("azimuth", "elevation", "distance")]
-    point = Wave("spherical", *(_number(variables, each, 0.0) for each in names))
-    return point.source if point.distance else None
-
-
-def _samples(variables: Variables, root: str, n_waves: int) -> npt.NDArray[Any]:
-    """``(n_frames, n_waves, n_channels, n_samples)``: int16, float32 or complex64."""
-    name = f"{root}.data"
-    parts = variables[name]
-    if isinstance(parts, dict):
-        real, imaginary = (variables.array(f"{name}.{part}") for part in ("real", "imag"))
-        if real.shape != imaginary.shape or "c" in (real.dtype.kind, imaginary.dtype.kind):
-            raise BadField(
-                "real and imaginary part do not fit",
-                path=variables.path,
-                location=name,
-                expected="two real arrays of one shape",
-                found=f"{describe(real)}, {describe(imaginary)}",
-            )
-        samples = np.empty(real.shape, np.complex64)
-        if real.dtype == np.float64:  # of ours, turned: turning back needs the digits
-            samples = samples.astype(np.complex128)
-        samples.real, samples.imag = real, imaginary
-    else:
-        array = variables.array(name)
-        if array.dtype != np.int16:
-            array = array.astype(np.complex64 if array.dtype.kind == "c" else np.float32)
-        samples = array
-    if not 1 < samples.ndim <= 4 or not samples.size:
-        raise BadField("no samples", path=variables.path, location=name, found=describe(samples))
-    samples = samples.reshape((1,) * (4 - samples.ndim) + samples.shape)
-    if samples.shape[1] != n_waves:
-        raise BadField(
-            "not as many waves as in the sequence",
-            path=variables.path,
-            location=name,
-            expected=f"(n_frames, n_waves={n_waves}, n_channels, n_samples)",
-            found=samples.shape,
-        )
-    return samples
-
-
-def _probe(variables: Variables, name: str, center_frequency: float) -> Probe:
-    geometry = variables.array(f"{name}.geometry")
-    if geometry.ndim != 2 or not 3 <= geometry.shape[0] <= 7 or geometry.dtype.kind == "c":
-        raise BadField(
-            "not the geometry of a probe",
-            path=variables.path,
-            location=f"{name}.geometry",
-            expected="(7, n_elements): x, y, z, azimuth, elevation, width, height",
-            found=describe(geometry),
-            hint="the array looks transposed" if geometry.shape[-1:] == (7,) else None,
-        )
-    columns = np.zeros((7, geometry.shape[1]))
-    columns[: len(geometry)] = geometry
-    azimuth, elevation, width, height = columns[3:]
-    tilted = bool(np.any(azimuth) or np.any(elevation))
-    normals = [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
-    return Probe(
-        element_positions=columns[:3].T,
-        center_frequency=center_frequency,
-        element_normals=np.stack(normals, axis=1) if tilted else None,
-        bandwidth=_number(variables, name.replace(".probe", ".pulse.fractional_bandwidth"), 0.0) or None,
-        element_width=float(np.median(width)) or None,
-        element_height=float(np.median(height)) or None,
-        kind=PROBE_KINDS.get(str(variables.find(f"{name}@class")), "custom"),
-    )
-
-
-def _number(variables: Variables, name: str, default: float) -> float:
-    """One finite number, or the default where there is none."""
-    return default if variables.find(name) is None else _finite(variables, name)
-
-
-def _finite(variables: Variables, name: str) -> float:
-    value = variables.scalar(name)
-    if not np.isfinite(value):
-        raise BadField("not a finite number", path=variables.path, location=name, found=value)
-    return value
-
-
-def _is_infinite(variables: Variables, name: str) -> bool:
-    return variables.find(name) is not None and bool(np.isinf(variables.scalar(name)))
-
-
-def _text(variables: Variables, name: str) -> str:
-    """Text stored as character codes, one or a cell array of them; empty where there is none."""
-    value = variables.find(name)
-    lines = list(value.values()) if isinstance(value, dict) else [value]
-    return "; ".join(
-        "".join(chr(int(code)) for code in line.ravel() if 0 < code < 0xD800)
-        for line in lines
-        if isinstance(line, np.ndarray) and line.dtype.kind in "iuf"
-    )

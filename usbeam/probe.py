@@ -12,6 +12,8 @@ from usbeam.checks import Floats, finite_array, positive, unit_vectors
 from usbeam.errors import GeometryError
 
 PROBE_KINDS = ("linear", "phased", "curved", "matrix", "custom")
+MAX_ELEMENTS = 65536
+"""More than any array has; a file that claims more is damaged."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,8 +57,13 @@ class Probe:
     def __post_init__(self) -> None:
         positions = finite_array(self.element_positions, "probe/element_positions", (None, 3))
         object.__setattr__(self, "element_positions", positions)
-        if not len(positions):
-            raise GeometryError("the probe has no element", location="probe/element_positions")
+        if not 1 <= len(positions) <= MAX_ELEMENTS:
+            raise GeometryError(
+                "the probe has no element" if not len(positions) else "too many elements for a probe",
+                location="probe/element_positions",
+                expected=f"1..{MAX_ELEMENTS}",
+                found=len(positions),
+            )
         if len(np.unique(positions, axis=0)) < len(positions):
             raise GeometryError(
                 "two elements at the same place",

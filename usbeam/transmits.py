@@ -164,6 +164,10 @@ class Transmits:
             What happens at t = 0: the first element fires, or the wave passes the origin.
         """
         angle = np.atleast_1d(np.asarray(angles, np.float64))
+        if angle.ndim > 1:
+            raise GeometryError(
+                "not a list of angles", location="transmit/angles", expected="(n_tx,)", found=angle.shape
+            )
         if np.any(np.abs(angle) > np.pi):
             raise GeometryError(
                 "angle beyond pi",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.fuzz.samples import SAMPLES
+from tests.fuzz.samples import SAMPLES, shared
 from tests.fuzz.spoiling import MAX_BYTES, MAX_SECONDS, Tally, spoil
 
 
@@ -14,10 +14,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=sorted(SAMPLES), help="one format")
     given = parser.parse_args()
-    names = [given.only] if given.only else list(SAMPLES)
+    counts = {given.only: given.files} if given.only else shared(given.files)
     total = Tally()
-    for name in names:
-        found = spoil(name, -(-given.files // len(names)), given.seed)
+    for name, files in counts.items():
+        found = spoil(name, files, given.seed)
         total += found
         print(f"{name:24}{found}", flush=True)
     print(f"{'all':24}{total}")

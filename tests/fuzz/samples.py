@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class Sample:
         What it holds and what writes that, if it is no HDF5 file but one of named arrays.
     has_fields
         Whether it has named values at all.
+    share
+        Of the files of a run, relative to other formats: less for those that take long to read.
     """
 
     ending: str
@@ -59,6 +62,7 @@ class Sample:
     variables: Callable[[], dict[str, Any]] | None = None
     write: Write | None = None
     has_fields: bool = True
+    share: float = 1.0
 
     @functools.cached_property
     def content(self) -> bytes:
@@ -69,12 +73,14 @@ class Sample:
             return path.read_bytes()
 
 
-def of_variables(ending: str, write: Write, variables: Callable[[], dict[str, Any]], read: Any) -> Sample:
+def of_variables(
+    ending: str, write: Write, variables: Callable[[], dict[str, Any]], read: Any, share: float = 1.0
+) -> Sample:
     """A file of named arrays."""
     kept = functools.cache(variables)
     if write is write_v73:  # which is HDF5, and is spoilt as that
-        return Sample(ending, lambda path: write(path, kept()), read)
-    return Sample(ending, lambda path: write(path, kept()), read, kept, write)
+        return Sample(ending, lambda path: write(path, kept()), read, share=share)
+    return Sample(ending, lambda path: write(path, kept()), read, kept, write, share=share)
 
 
 def read_recording(path: Path) -> None:
@@ -214,8 +220,10 @@ def of_picture(ending: str) -> Sample:
     return Sample(ending, picture, load_image, has_fields=False)
 
 
-def of_acquisition(write: Callable[[Acquisition, Path], object], made: Acquisition, ending: str, read: Any) -> Sample:
-    return Sample(ending, lambda path: write(made, path), read)
+def of_acquisition(
+    write: Callable[[Acquisition, Path], object], made: Acquisition, ending: str, read: Any, share: float = 1.0
+) -> Sample:
+    return Sample(ending, lambda path: write(made, path), read, share=share)
 
 
 def writes_picmus(path: Path) -> object:
@@ -223,7 +231,7 @@ def writes_picmus(path: Path) -> object:
 
 
 SAMPLES: dict[str, Sample] = {
-    "recording, elements": of_acquisition(save, small(), ".h5", read_recording),
+    "recording, elements": of_acquisition(save, small(), ".h5", read_recording, 0.7),
     "recording, plane waves": of_acquisition(save, plane_waves(), ".h5", read_recording),
     "image": Sample(".h5", envelope, read_image),
     "pairs": Sample(".h5", pairs, read_pairs),
@@ -236,9 +244,15 @@ SAMPLES: dict[str, Sample] = {
     "picmus": Sample(".hdf5", writes_picmus, foreign("picmus")),
     "uff": Sample(".uff", three_waves, foreign("uff")),
     "verasonics v5": of_variables(".mat", write_v5, lambda: workspace("BS50BW"), foreign("verasonics")),
-    "verasonics v7.3": of_variables(".mat", write_v73, lambda: workspace("BS50BW"), foreign("verasonics")),
-    "zea": of_acquisition(zea.write, small(), ".hdf5", foreign("zea")),
+    "verasonics v7.3": of_variables(".mat", write_v73, lambda: workspace("BS50BW"), foreign("verasonics"), 0.1),
+    "zea": of_acquisition(zea.write, small(), ".hdf5", foreign("zea"), 0.3),
     "png": of_picture(".png"),
     "tiff": of_picture(".tif"),
     "dicom": of_picture(".dcm"),
 }
+
+
+def shared(files: int) -> dict[str, int]:
+    """How many of so many files each sample gets."""
+    total = sum(sample.share for sample in SAMPLES.values())
+    return {name: math.ceil(files * sample.share / total) for name, sample in SAMPLES.items()}

@@ -94,9 +94,38 @@ def test_refused_at_once(tmp_path: Path, make: Callable[[Path], None], record_pr
 def test_many_that_claim_a_little(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for index in range(20):
-            file.create_dataset(f"x_{index}", (2**24,), "f4", chunks=(1024,))
+            file.create_dataset(f"x_{index}", (2**24,), "f4", chunks=(2**16,))
     with pytest.raises(TooLarge, match=r"claims 1\.34 GB"), safe_open(tmp_path / "a.h5"):
         pass
+
+
+def test_chunks_that_are_not_there(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x_thin", (2**22,), "f4", chunks=(1,))
+    with pytest.raises(TooLarge, match="claims 4194304 chunks in a file of"), safe_open(tmp_path / "a.h5"):
+        pass
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_dataset("x_thin", data=np.zeros(20_000), chunks=(1,))
+    with safe_open(tmp_path / "b.h5") as file:
+        assert "x_thin" in file
+
+
+def test_texts_that_are_not_there(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("texts", (2**20,), "S7")
+    with pytest.raises(TooLarge, match="too much text"), open_variables(tmp_path / "a.h5") as variables:
+        variables["texts"]
+    for write in (write_v5, write_v73):
+        path = write(tmp_path / "a.mat", {"long": "a" * 100_001, "short": "a"})
+        if write is write_v73:  # which does not compress
+            with h5py.File(path, "r+") as file:
+                kept = dict(file["long"].attrs)
+                del file["long"]
+                file.create_dataset("long", (2**20, 1), "u2", chunks=(2**16, 1)).attrs.update(kept)
+        with open_variables(path) as variables:
+            assert variables["short"] == "a"
+            with pytest.raises(TooLarge, match="too much text"):
+                variables["long"]
 
 
 def test_many_references_to_one(tmp_path: Path) -> None:
@@ -126,7 +155,7 @@ def test_many_objects_belong_into_a_large_file(tmp_path: Path) -> None:
 
 
 def test_cells_that_are_packed_to_nothing(tmp_path: Path) -> None:
-    cells = np.empty((1, 100_001), object)
+    cells = np.empty((1, 10_001), object)
     cells.fill(np.empty((0, 0)))
     path = write_v5(tmp_path / "a.mat", {"c": cells})
     assert path.stat().st_size < 30_000

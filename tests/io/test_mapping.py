@@ -546,3 +546,12 @@ def test_plane_wave_fibres(real_data: Path) -> None:
     np.testing.assert_allclose(np.rad2deg(angles), np.arange(-3, 4) / 2, atol=1e-6)
     np.testing.assert_allclose(found.transmits.delays.min(axis=1), 0, atol=1e-15)
     assert abs(found.frame(0).mean()) < 1e-3
+
+
+def test_angles_and_foci_are_one_for_each_transmit(convert: Any) -> None:
+    """Said before delays of all of them are made, which may be more than fit into memory."""
+    angles = {"kind": '"plane"', "angles": '{variable = "a", unit = "deg"}', "time_zero": '"first"'}
+    focus = {"kind": '"focused"', "focus": '{variable = "a", unit = "mm"}', "time_zero": '"first"'}
+    for transmit, shape in ((angles, (2, 4)), (angles, (1, 5)), (focus, (5, 3)), (focus, (4, 2))):
+        with pytest.raises(BadField, match="the waves and the samples disagree"):
+            convert({"rf": rf(), "a": np.ones(shape)}, transmit=transmit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import h5py
@@ -10,6 +11,9 @@ import numpy as np
 
 from usbeam.errors import BadField, TooLarge
 from usbeam.io import safe
+
+MAX_TEXT = 100_000
+"""Texts of HDF5, or letters of MATLAB; a larger file may hold one for each of its bytes."""
 
 
 def read_dataset(dataset: h5py.Dataset, *, max_gb: float | None = None) -> Any:
@@ -25,11 +29,27 @@ def read_dataset(dataset: h5py.Dataset, *, max_gb: float | None = None) -> Any:
         safe.check_memory(
             (dataset.nbytes or 0) + safe.chunk_bytes(dataset), path=path, location=location, max_gb=max_gb
         )
+        is_text = h5py.check_string_dtype(dataset.dtype) is not None
+        if is_text:
+            check_text(dataset.size or 0, path=path, location=location)
         value = dataset[()]
-        if h5py.check_string_dtype(dataset.dtype) is None:
+        if not is_text:
             return np.asarray(value).astype(dataset.dtype.newbyteorder("="), copy=False)
         texts = np.atleast_1d(np.asarray(value, dtype=object))
         return tuple(read_text(text) for text in texts.ravel()) if dataset.ndim else read_text(value)
+
+
+def check_text(count: int, *, path: str, location: str) -> None:
+    """Refuse more text than a file of this size can honestly hold; each part of it becomes a Python object.
+
+    Raises
+    ------
+    TooLarge
+        With both numbers.
+    """
+    allowed = max(MAX_TEXT, os.path.getsize(path))
+    if count > allowed:
+        raise TooLarge("too much text", path=path, location=location, expected=f"at most {allowed}", found=count)
 
 
 def read_text(value: object) -> str:

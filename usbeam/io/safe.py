@@ -36,6 +36,9 @@ MAX_DEPTH = 8
 MAX_OBJECTS = 10_000
 BYTES_PER_OBJECT = 1000
 """A larger file may hold one object for so many of its bytes: the structs of MATLAB v7.3 are many, beside long data."""
+MAX_CHUNKS = 10_000
+BYTES_PER_CHUNK = 8
+"""A larger file may hold one chunk for so many of its bytes, which is the least that an index of them takes."""
 MAX_RATIO = 200
 """Bytes that one byte of file may claim; gzip reaches 1000 on zeros, which no recording is."""
 SMALL = 64 * 2**20
@@ -319,8 +322,16 @@ def check_dataset(
                     location=location,
                     expected="numbers or text",
                 )
-        claimed = max(dataset.nbytes or 0, chunk_bytes(dataset))
+        claimed, count = max(dataset.nbytes or 0, chunk_bytes(dataset)), _chunk_count(dataset)
+        stored = os.path.getsize(path)
     _check_claim(claimed, path, location, max_gb)
+    if count > max(MAX_CHUNKS, stored // BYTES_PER_CHUNK):  # each takes time to look for, whether it is there or not
+        raise TooLarge(
+            f"claims {count} chunks in a file of {stored} bytes",
+            path=path,
+            location=location,
+            hint="rewrite the file with larger chunks, with h5repack",
+        )
     return claimed
 
 
@@ -342,6 +353,13 @@ def _check_claim(claimed: int, path: str, location: str, max_gb: float | None) -
 def chunk_bytes(dataset: h5py.Dataset) -> int:
     """Memory that one chunk takes when it is unpacked; 0 where the data are stored in one piece."""
     return math.prod(dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
+
+
+def _chunk_count(dataset: h5py.Dataset) -> int:
+    """Chunks that the shape asks for; 0 where the data are stored in one piece."""
+    return (
+        math.prod(-(-n // each) for n, each in zip(dataset.shape, dataset.chunks, strict=True)) if dataset.chunks else 0
+    )
 
 
 def check_memory(nbytes: int, *, path: str, location: str, max_gb: float | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from usbeam.checks import Floats
+from usbeam.errors import GeometryError
 from usbeam.io.convert.quantities import Section
 from usbeam.probe import Probe
 from usbeam.transmits import Transmits
@@ -56,9 +57,10 @@ def read_transmits(section: Section, probe: Probe, sound_speed: float, n_tx: int
     center_first = "delays" not in section and section.choice("time_zero", "first", "center") == "center"
     if kind == "plane":
         angles = np.atleast_1d(section.numbers("angles", "angle"))
+        _check_shape(angles, (n_tx,), "transmit/angles")
         transmits = Transmits.plane(probe, angles, sound_speed, time_zero="center" if center_first else "first", **peak)
     else:
-        transmits = _spherical(section, kind, probe, sound_speed, center_first, peak)
+        transmits = _spherical(section, kind, probe, sound_speed, n_tx, center_first, peak)
     programmed = {
         **_programmed(section, probe, len(transmits), "delays"),
         **_programmed(section, probe, len(transmits), "apodization"),
@@ -66,12 +68,23 @@ def read_transmits(section: Section, probe: Probe, sound_speed: float, n_tx: int
     return dataclasses.replace(transmits, **programmed)
 
 
+def _check_shape(values: Floats, shape: tuple[int, ...], location: str) -> None:
+    """Before delays of all waves are made, which may be many."""
+    if values.shape != shape:
+        raise GeometryError("the waves and the samples disagree", location=location, expected=shape, found=values.shape)
+
+
 def _spherical(
-    section: Section, kind: str, probe: Probe, sound_speed: float, center_first: bool, peak: dict[str, Any]
+    section: Section,
+    kind: str,
+    probe: Probe,
+    sound_speed: float,
+    n_tx: int,
+    center_first: bool,
+    peak: dict[str, Any],
 ) -> Transmits:
     focus = np.atleast_2d(section.numbers("focus", "length"))
-    if focus.shape[1] != 3:
-        raise section.error("not points (x, y, z)", "focus", expected="(n_tx, 3)", found=focus.shape)
+    _check_shape(focus, (n_tx, 3), "transmit/focus")
     transmits = Transmits.focused(probe, focus, sound_speed, **peak)
     if set(transmits.kind) != {kind}:
         raise section.error(

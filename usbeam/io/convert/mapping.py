@@ -47,11 +47,10 @@ from usbeam.io.convert.quantities import Section
 from usbeam.io.convert.recorded import read_samples
 from usbeam.io.convert.variables import Variables, time_axis
 from usbeam.io.safe import access_error
-from usbeam.probe import Probe
+from usbeam.probe import MAX_ELEMENTS, Probe
 
 FORMAT = "usbeam-mapping"
 MAX_BYTES = 2**20
-MAX_ELEMENTS = 65536
 _TOP = (
     "format",
     "format_version",

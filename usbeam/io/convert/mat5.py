@@ -24,12 +24,10 @@ import numpy.typing as npt
 
 from usbeam.errors import BadField, TruncatedFile, UnsafeFile
 from usbeam.io.convert.variables import Opaque, Value, Variables, check_size, descend, leaves
-from usbeam.io.safe import BYTES_PER_OBJECT, MAX_DEPTH
+from usbeam.io.read import check_text
+from usbeam.io.safe import BYTES_PER_OBJECT, MAX_DEPTH, MAX_OBJECTS
 
 HEADER_BYTES = 128
-MAX_PARTS = 100_000
-"""Cells and fields of a file; a larger one may hold one for each of its `BYTES_PER_OBJECT`. An empty one takes 8 bytes
-before it is compressed to nothing, and twenty times as many as a Python object."""
 _MATRIX, _COMPRESSED = 14, 15
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
@@ -133,9 +131,12 @@ class Mat5(Variables):
         return b"".join(parts)[8:]
 
     def _take_parts(self, count: int) -> None:
-        """Refuse more cells and fields than a file of this size can honestly hold."""
+        """Refuse more cells and fields than a file of this size can honestly hold.
+
+        An empty one takes 8 bytes, before it is compressed to nothing, and twenty times as many as a Python object.
+        """
         self._parts += count
-        allowed = max(MAX_PARTS, os.path.getsize(self.path) // BYTES_PER_OBJECT)
+        allowed = max(MAX_OBJECTS, os.path.getsize(self.path) // BYTES_PER_OBJECT)
         if self._parts > allowed:
             raise UnsafeFile(
                 "too many cells and fields", path=self.path, expected=f"at most {allowed}", found=self._parts
@@ -272,6 +273,7 @@ class _Reader:
     def _characters(self, shape: tuple[int, ...]) -> Value:
         if not math.prod(shape):
             return ""
+        check_text(math.prod(shape), path=self._path, location=self._location)
         kind, data = self._element()
         encoding = _TEXTS.get(kind)
         if encoding is None:

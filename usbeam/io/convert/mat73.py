@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from usbeam.errors import BadField, UnsafeFile
 from usbeam.io.convert.variables import Opaque, Value, Variables, check_size
-from usbeam.io.read import read_attribute, read_dataset
+from usbeam.io.read import check_text, read_attribute, read_dataset
 from usbeam.io.safe import (
     MAX_DEPTH,
     Node,
@@ -154,6 +154,7 @@ class HDF5Variables(Variables):
             return value if isinstance(value, str) else Opaque("list of texts")
         array = self._in_order(value)
         if kind == "char":
+            check_text(array.size, path=self.path, location=data.name or "#refs#")
             lines = ["".join(map(chr, row)) for row in array.reshape(-1, array.shape[-1])]
             return lines[0] if len(lines) == 1 else np.array(lines)
         return array.astype(bool) if kind == "logical" else array

@@ -84,7 +84,8 @@ OTHER_FORMATS = """\
 | `/receive/element_index` | all | all | all | `Receive.Apod` | `rx`, 1-based; -1 for pairs that are not stored |
 | scalars | (1, 1) arrays | (1,) arrays | 0-d float32 | (1, 1) arrays, texts as codes | (1, 1) arrays |
 
-`usbeam convert` reads BRAIN, and with a mapping file (see `mappings/`) any `.mat`, `.h5`, `.npz` or `.npy`.
+`usbeam convert` reads all of these and MUST's, and with a mapping file (see `mappings/`) any `.mat`, `.h5`, `.npz` or
+`.npy`; it writes UFF and zea.
 """
 
 

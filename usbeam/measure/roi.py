@@ -43,6 +43,7 @@ __all__ = [
     "dumps",
     "from_truth",
     "load",
+    "refuse_overlap",
     "save",
     "values",
 ]

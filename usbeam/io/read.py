@@ -16,15 +16,23 @@ MAX_TEXT = 100_000
 """Texts of HDF5, or letters of MATLAB; a larger file may hold one for each of its bytes."""
 
 
-def read_dataset(dataset: h5py.Dataset, *, max_gb: float | None = None) -> Any:
+def read_dataset(dataset: h5py.Dataset, *, max_gb: float | None = None, location: str | None = None) -> Any:
     """A whole dataset in this machine's byte order; text as a tuple of str, a single text as a str.
+
+    Parameters
+    ----------
+    dataset, max_gb
+        What is read, and how much that may be.
+    location
+        What errors call it; its HDF5 path if not given, for which HDF5 searches the whole file where the dataset was
+        reached by a reference.
 
     Raises
     ------
     TooLarge, FileFormatError
         If it does not fit into memory or is damaged.
     """
-    path, location = dataset.file.filename, dataset.name or "?"
+    path, location = dataset.file.filename, location or dataset.name or "?"
     with safe.guard(path, location):
         safe.check_memory(
             (dataset.nbytes or 0) + safe.chunk_bytes(dataset), path=path, location=location, max_gb=max_gb
@@ -102,8 +110,15 @@ def attribute_names(node: safe.Node) -> list[str]:
     return safe.names(node.attrs, path=node.file.filename, location=node.name or "?")
 
 
-def read_attribute(node: safe.Node, name: str) -> Any:
+def read_attribute(node: safe.Node, name: str, *, location: str | None = None) -> Any:
     """One attribute: a str, or a NumPy value.
+
+    Parameters
+    ----------
+    node, name
+        Whose, and which.
+    location
+        What errors call the node; as for `read_dataset`.
 
     Raises
     ------
@@ -113,7 +128,7 @@ def read_attribute(node: safe.Node, name: str) -> Any:
         If it is damaged.
     """
     path = node.file.filename
-    location = f"{node.name}:{name}"
+    location = f"{location or node.name}:{name}"
     with safe.guard(path, location):
         identifier = node.attrs.get_id(name)
         if math.prod(identifier.shape or ()) * identifier.dtype.itemsize > safe.SMALL:

@@ -92,11 +92,11 @@ class HDF5Variables(Variables):
                     return None
                 item = self._member(item, part)
             if key:
-                return _attribute(item, key)
-            return self._value(item, 0) if place else None
+                return _attribute(item, key, place or "/")
+            return self._value(item, place, 0) if place else None
 
-    def _member(self, group: h5py.Group, name: str) -> Any:
-        return child(group, name, f"{(group.name or '').rstrip('/')}/{name}")
+    def _member(self, group: h5py.Group, name: str, within: str = "") -> Any:
+        return child(group, name, f"{within}.{name}" if within else name)
 
     def _names(self, group: h5py.Group, prefix: str) -> Iterator[str]:
         yield from self._attribute_names(group, prefix)
@@ -114,24 +114,26 @@ class HDF5Variables(Variables):
     def _attribute_names(self, item: Any, dotted: str) -> Iterator[str]:
         return iter(() if self._is_matlab else [f"{dotted}@{key}" for key in item.attrs])
 
-    def _value(self, item: Any, depth: int) -> Value:
+    # Errors say dotted names: HDF5 would search the whole file for the path of what a reference leads to.
+    def _value(self, item: Any, location: str, depth: int) -> Value:
         if depth > MAX_DEPTH:  # references may run in a circle
-            raise UnsafeFile("nested too deeply", path=self.path, location=item.name, expected=f"<= {MAX_DEPTH} levels")
-        kind = _attribute(item, "MATLAB_class") or ""
+            raise UnsafeFile("nested too deeply", path=self.path, location=location, expected=f"<= {MAX_DEPTH} levels")
+        kind = _attribute(item, "MATLAB_class", location) or ""
         if "MATLAB_sparse" in item.attrs:
             return Opaque("sparse matrix")
         if "MATLAB_object_decode" in item.attrs or kind not in _DECODED:
             return Opaque(f"MATLAB {kind or 'object'}")
         if isinstance(item, h5py.Dataset):
-            return self._dataset(item, str(kind), depth)
+            return self._dataset(item, location, str(kind), depth)
+        members = {name: (self._member(item, name, location), f"{location}.{name}") for name in _keys(item)}
         if self._is_struct_array(item):
-            fields: dict[str, Any] = {name: self._cells(self._member(item, name), depth) for name in _keys(item)}
+            fields: dict[str, Any] = {name: self._cells(*member, depth) for name, member in members.items()}
             shape = next(iter(fields.values())).shape
             structs = np.empty(shape, object)
             for index in np.ndindex(shape):
                 structs[index] = {name: values[index] for name, values in fields.items()}
             return structs
-        return {name: self._value(self._member(item, name), depth + 1) for name in _keys(item)}
+        return {name: self._value(*member, depth + 1) for name, member in members.items()}
 
     def _is_struct_array(self, group: h5py.Group) -> bool:
         """An array of structs has a reference for each struct under each field, not marked as a cell array."""
@@ -141,44 +143,43 @@ class HDF5Variables(Variables):
             for member in members
         )
 
-    def _dataset(self, data: h5py.Dataset, kind: str, depth: int) -> Value:
+    def _dataset(self, data: h5py.Dataset, location: str, kind: str, depth: int) -> Value:
         if "MATLAB_empty" in data.attrs:
-            shape = tuple(int(n) for n in np.ravel(self._read(data)))
+            shape = tuple(int(n) for n in np.ravel(self._read(data, location)))
             if np.prod(shape):
-                raise BadField("an empty array with a size", path=self.path, location=data.name, found=shape)
+                raise BadField("an empty array with a size", path=self.path, location=location, found=shape)
             return "" if kind == "char" else np.empty(shape, object if kind in ("cell", "struct") else np.float64)
         if _is_references(data):
-            return self._cells(data, depth)
-        value = self._read(data)
+            return self._cells(data, location, depth)
+        value = self._read(data, location)
         if isinstance(value, str | tuple):
             return value if isinstance(value, str) else Opaque("list of texts")
         array = self._in_order(value)
         if kind == "char":
-            check_text(array.size, path=self.path, location=data.name or "#refs#")
+            check_text(array.size, path=self.path, location=location)
             lines = ["".join(map(chr, row)) for row in array.reshape(-1, array.shape[-1])]
             return lines[0] if len(lines) == 1 else np.array(lines)
         return array.astype(bool) if kind == "logical" else array
 
-    def _cells(self, data: h5py.Dataset, depth: int) -> npt.NDArray[Any]:
-        references = self._in_order(self._read(data))
+    def _cells(self, data: h5py.Dataset, location: str, depth: int) -> npt.NDArray[Any]:
+        references = self._in_order(self._read(data, location))
         cells = np.empty(references.shape, object)
         for index in np.ndindex(references.shape):
             if not references[index]:
-                raise BadField("a cell without content", path=self.path, location=data.name, found=f"at {index}")
-            cells[index] = self._value(self._file[references[index]], depth + 1)
+                raise BadField("a cell without content", path=self.path, location=location, found=f"at {index}")
+            cells[index] = self._value(self._file[references[index]], f"{location}{index}", depth + 1)
         return cells
 
     def _in_order(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return array.T if self._is_matlab else array
 
-    def _read(self, data: h5py.Dataset) -> Any:
+    def _read(self, data: h5py.Dataset, location: str) -> Any:
         """All of a dataset, compound complex numbers as complex."""
-        location = data.name or "#refs#"
         # A reference may lead to a dataset that no name leads to, and many to the same one.
         check_dataset(data, location, allow_references=True)
         self._bytes_read += data.nbytes or 0
         check_size(self._bytes_read, path=self.path, location=location)
-        value = read_dataset(data)
+        value = read_dataset(data, location=location)
         if not (isinstance(value, np.ndarray) and value.dtype.names):
             return value
         if set(value.dtype.names) != {"real", "imag"}:
@@ -200,8 +201,8 @@ def _is_references(data: h5py.Dataset) -> bool:
     return h5py.check_ref_dtype(data.dtype) is h5py.Reference
 
 
-def _attribute(item: Node, key: str) -> Value | None:
+def _attribute(item: Node, key: str, location: str) -> Value | None:
     if key not in item.attrs:
         return None
-    value = read_attribute(item, key)
+    value = read_attribute(item, key, location=location)
     return value if isinstance(value, str) else np.asarray(value)

@@ -72,7 +72,7 @@ OTHER_FORMATS = """\
 
 | here | UFF (USTB) | PICMUS | zea | Verasonics `.mat` -v7.3 | BRAIN `exp_data` |
 |---|---|---|---|---|---|
-| `/samples` | `channel_data/data`, plain or real and imag; same axis order on disk | `US/US_DATASET0000/data/real`, `imag` | `data/raw_data`; swap the last two axes; two channels are real and imag | `RcvData`, int16; frames in ring-buffer order; BS100BW interleaves I and -Q | `time_data`, one trace for each pair; often only rx >= tx |
+| `/samples` | `channel_data/data`, plain or real and imag; same axis order on disk | `US/US_DATASET0000/data/real`, `imag` | `tracks/track_0/data/raw_data`, or `data/raw_data`; swap the last two axes; two channels are real and imag | `RcvData`, int16; frames in ring-buffer order; BS100BW interleaves I and -Q | `time_data`, one trace for each pair; often only rx >= tx |
 | `/sampling_frequency` | `sampling_frequency` | `sampling_frequency` | `scan/sampling_frequency`, float32 | `Receive.decimSampleRate` in MHz | from `time` |
 | `/demodulation_frequency` | `modulation_frequency` | `modulation_frequency`; 0 in some files | `scan/demodulation_frequency` | `Receive.demodFrequency` in MHz | 0 |
 | `/start_time` | `initial_time + sequence[k].delay` | `initial_time` | `scan/initial_times` | `2 * Receive.startDepth` in wavelengths | `time[0]` |
@@ -81,7 +81,7 @@ OTHER_FORMATS = """\
 | `/probe/lens_delay` | none | none | `probe/lens_*`: thickness and speed | `Trans.lensCorrection` in wavelengths | none |
 | `/transmit/delays` | from `sequence[k].source` | from `angles` | `scan/t0_delays` | `TX.Delay` in wavelengths | 0, one element each |
 | `/transmit/pulse_peak_time` | none | none | peak of `waveforms_two_way` | `TW.peak` in wavelengths | none |
-| `/receive/element_index` | all | all | all | `Receive.Apod` | `rx`, 1-based; -1 for pairs that are not stored |
+| `/receive/element_index` | all | all | `scan/rx_aperture_indices`, else all | `Receive.Apod` | `rx`, 1-based; -1 for pairs that are not stored |
 | scalars | (1, 1) arrays | (1,) arrays | 0-d float32 | (1, 1) arrays, texts as codes | (1, 1) arrays |
 
 `usbeam convert` reads all of these and MUST's, and with a mapping file (see `mappings/`) any `.mat`, `.h5`, `.npz` or

@@ -10,13 +10,14 @@ from usbeam.io.read import attribute_names, read_attribute
 from usbeam.io.spec import Spec, specs_by_format
 
 # Paths by which files of other formats are known at sight.
-_OTHER_FORMATS = {
-    "a BRAIN exp_data (.mat v7.3)": ("/exp_data",),
-    "a PICMUS": ("/US/US_DATASET0000",),
-    "a UFF (USTB)": ("/channel_data",),
-    "a zea": ("/data/raw_data",),
-    "a Verasonics (.mat v7.3)": ("/RcvData", "/Receive"),
-}
+_OTHER_FORMATS = (
+    ("a BRAIN exp_data (.mat v7.3)", ("/exp_data",)),
+    ("a PICMUS", ("/US/US_DATASET0000",)),
+    ("a UFF (USTB)", ("/channel_data",)),
+    ("a zea", ("/data/raw_data",)),
+    ("a zea", ("/tracks/track_0/data/raw_data",)),
+    ("a Verasonics (.mat v7.3)", ("/RcvData", "/Receive")),
+)
 
 
 def find_spec(file: h5py.File) -> Spec:
@@ -34,7 +35,7 @@ def find_spec(file: h5py.File) -> Spec:
     if name is None and "samples" in file:
         return known["usbeam-channel-data"]  # its reader reports the missing name with all else that is missing
     paths = {location for location, _ in safe.walk(file)}
-    like = next((label for label, marks in _OTHER_FORMATS.items() if paths.issuperset(marks)), None)
+    like = next((label for label, marks in _OTHER_FORMATS if paths.issuperset(marks)), None)
     hint = "`usbeam convert` makes a recording of other formats, if need be with a mapping file"
     raise (MissingField if name is None else FileFormatError)(
         "not a usbeam file" + (f"; it looks like {like} file" if like else ""),

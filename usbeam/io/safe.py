@@ -311,7 +311,7 @@ def check_dataset(
                 location=location,
                 expected="gzip, lzf, shuffle or fletcher32",
                 found=", ".join(foreign),
-                hint="rewrite the file with `h5repack -f GZIP=1`",
+                hint="`usbeam convert` reads zea's files, which are packed so; others: `h5repack -f GZIP=1`",
             )
         if dataset.dtype.hasobject and h5py.check_string_dtype(dataset.dtype) is None:
             is_reference = h5py.check_ref_dtype(dataset.dtype) is not None

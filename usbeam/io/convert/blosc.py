@@ -60,7 +60,7 @@ def read(dataset: h5py.Dataset) -> npt.NDArray[Any]:
             "these data are packed with Blosc, which needs numcodecs",
             path=path,
             location=location,
-            hint='pip install numcodecs; or write the file with zea.File.create(..., compression="gzip")',
+            hint="pip install 'usbeam[zea]'; or write the file with zea.File.create(..., compression=\"gzip\")",
         ) from error
     codec: Any = Blosc()
     with guard(path, location):

@@ -143,6 +143,8 @@ ONE = Transmits.elements(PROBE, [1])
         ({"apodization": np.zeros((1, 3))}, "transmit/apodization: wrong shape"),
         ({"apodization": np.ones((1, 4))}, "of kind element fires 4 elements"),
         ({"pulse_peak_time": nan}, "transmit/pulse_peak_time"),
+        ({"pulse_peak_time": np.zeros(5)}, "transmit/pulse_peak_time"),
+        ({"pulse_peak_time": np.zeros((4, 1))}, "transmit/pulse_peak_time"),
         ({"kind": ("plane",)}, "transmit/direction: missing"),
         ({"kind": ("plane",), "direction": np.zeros((1, 3))}, "row 0 is no unit vector"),
         ({"kind": ("plane",), "direction": [[1.0, 0, 1.0]]}, "row 0 is no unit vector"),

@@ -79,7 +79,8 @@ class Transmits:
                 location="transmit/apodization",
                 expected="a non-zero weight",
             )
-        peak = np.broadcast_to(np.asarray(self.pulse_peak_time, np.float64), (n_tx,))
+        peak = np.asarray(self.pulse_peak_time, np.float64)
+        peak = np.full(n_tx, peak) if peak.ndim == 0 else peak
         set_(self, "pulse_peak_time", finite_array(peak, "transmit/pulse_peak_time", (n_tx,)))
         if self.direction is not None:
             direction = np.array(self.direction, np.float64)

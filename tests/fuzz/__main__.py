@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 
 from tests.fuzz.samples import SAMPLES, shared
 from tests.fuzz.spoiling import MAX_BYTES, MAX_SECONDS, Tally, spoil
@@ -14,6 +15,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=sorted(SAMPLES), help="one format")
     given = parser.parse_args()
+    logging.getLogger("usbeam").setLevel(logging.ERROR)
     counts = {given.only: given.files} if given.only else shared(given.files)
     total = Tally()
     for name, files in counts.items():

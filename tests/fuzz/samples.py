@@ -26,7 +26,6 @@ from usbeam.grid import Grid
 from usbeam.image import Image
 from usbeam.io import convert as convert_file
 from usbeam.io import load, load_image, save, validate
-from usbeam.io.convert import FORMATS
 from usbeam.io.convert import read as read_foreign
 from usbeam.io.convert.matlab import open_variables
 from usbeam.io.export import zea
@@ -130,7 +129,7 @@ def foreign(name: str) -> Callable[[Path], object]:
         try:
             read_foreign(path)
         except UsbeamError:
-            FORMATS[name].read(path)
+            read_foreign(path, format=name)
             raise
 
     return read

@@ -58,12 +58,19 @@ def _listed_waveforms(file: ZeaFile) -> list[str]:
     return sorted(name for name in file.names() if name.startswith("scan.waveforms_two_way."))
 
 
+def _stacked_waveforms(file: ZeaFile) -> list[Floats]:
+    """Rows of one dataset, which may be a single one."""
+    name = "scan.waveforms_two_way"
+    shape = file.array(name).shape
+    return list(file.matrix(name, *shape[:2])) if len(shape) > 1 else [file.vector(name)]
+
+
 def _pulse_peak_time(file: ZeaFile, n_tx: int) -> Floats | float:
     """From firing to the largest envelope of the two-way pulse [s]."""
     if not knows_pulse_peak(file):
         return 0.0
-    waveforms = [file.vector(name) for name in _listed_waveforms(file)]
-    peaks = np.array([_peak_time(each) for each in waveforms or np.atleast_2d(file.array("scan.waveforms_two_way"))])
+    waveforms = [file.vector(name) for name in _listed_waveforms(file)] or _stacked_waveforms(file)
+    peaks = np.array([_peak_time(each) for each in waveforms])
     if not file.first("scan.tx_waveform_indices"):
         return peaks
     index = file.matrix("scan.tx_waveform_indices", n_tx)

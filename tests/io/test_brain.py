@@ -186,7 +186,7 @@ def test_a_transposed_matrix_gets_a_hint(write: Any) -> None:
 
 
 def test_a_sparse_matrix_of_pairs_may_not_fill_the_memory(tmp_path: Path) -> None:
-    n = 100_000
+    n = 60_000
     data = exp_data([(0, 0)])["exp_data"]
     data["array"] = {"el_xc": np.arange(n)[None] * 1e-5, "centre_freq": np.array([[5e6]])}
     data |= {"tx": np.arange(n)[None] + 1.0, "rx": np.arange(n)[None] + 1.0, "time_data": np.zeros((N_SAMPLES, n))}

@@ -291,3 +291,20 @@ def test_transposed_delays_are_recognised() -> None:
     assert caught.value.hint is None
     with pytest.raises(GeometryError, match=r"expected \(n_tx=3, n_elements=4\), found \(3, 3\)"):
         acquisition(samples=samples, transmits=custom(3, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "location"),
+    [
+        (lambda: Transmits.plane(PROBE, [[0.1]], 1540.0), "transmit/angles"),
+        (lambda: Transmits.plane(PROBE, [nan], 1540.0), "transmit/angles"),
+        (lambda: Transmits.plane(PROBE, [0.1], 0.0), "sound_speed"),
+        (lambda: Transmits.focused(PROBE, [[0.0, 0.02]], 1540.0), "transmit/focus"),
+        (lambda: Transmits.focused(PROBE, [[0.0, 0.0, inf]], 1540.0), "transmit/focus"),
+        (lambda: Transmits.focused(PROBE, [[0.0, 0.0, 0.02]], nan), "sound_speed"),
+    ],
+)
+def test_waves_that_cannot_be(make: Any, location: str) -> None:
+    with pytest.raises(GeometryError) as caught:
+        make()
+    assert caught.value.location == location

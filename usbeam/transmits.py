@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from usbeam.checks import Floats, finite_array, unit_vectors
+from usbeam.checks import Floats, finite_array, positive, unit_vectors
 from usbeam.errors import GeometryError
 from usbeam.probe import Probe
 
@@ -164,11 +164,8 @@ class Transmits:
         time_zero
             What happens at t = 0: the first element fires, or the wave passes the origin.
         """
-        angle = np.atleast_1d(np.asarray(angles, np.float64))
-        if angle.ndim > 1:
-            raise GeometryError(
-                "not a list of angles", location="transmit/angles", expected="(n_tx,)", found=angle.shape
-            )
+        angle = finite_array(np.atleast_1d(np.asarray(angles, np.float64)), "transmit/angles", (None,))
+        positive(sound_speed, "sound_speed")
         if np.any(np.abs(angle) > np.pi):
             raise GeometryError(
                 "angle beyond pi",
@@ -201,7 +198,8 @@ class Transmits:
         focus : (n_tx, 3)
             Positions [m]. The first element fires at t = 0.
         """
-        point = np.atleast_2d(np.asarray(focus, np.float64))
+        point = finite_array(np.atleast_2d(np.asarray(focus, np.float64)), "transmit/focus", (None, 3))
+        positive(sound_speed, "sound_speed")
         distance = np.linalg.norm(probe.element_positions - point[:, None], axis=2)
         front = point[:, 2] > probe.element_positions[:, 2].mean()
         delays = np.where(front[:, None], -distance, distance) / sound_speed

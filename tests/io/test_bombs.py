@@ -99,6 +99,16 @@ def test_many_that_claim_a_little(tmp_path: Path) -> None:
         pass
 
 
+def test_names_of_a_group_that_contains_itself(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("a")
+        group["again"] = group
+    with open_variables(tmp_path / "a.h5") as variables:
+        assert variables.top_level() == ["a"]
+        with pytest.raises(UnsafeFile, match="contains itself"):
+            variables.names()
+
+
 def test_chunks_that_are_not_there(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x_thin", (2**22,), "f4", chunks=(1,))

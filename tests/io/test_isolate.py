@@ -80,7 +80,7 @@ def test_a_hang_ends() -> None:
     begin = time.monotonic()
     with pytest.raises(FileFormatError, match=r"a\.h5: reading it took more than 2 s"):
         isolate.run(hangs, "a.h5", seconds=2)
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 12
 
 
 def test_errors_come_back_whole() -> None:

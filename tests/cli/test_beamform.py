@@ -306,7 +306,7 @@ def test_a_single_column_has_no_bare_picture_and_leaves_nothing(run: Run, record
     outputs = ["-o", tmp_path / "a.h5", "--bare-png", tmp_path / "b.png"]
     ended = run("beamform", recording, *outputs, "--x", "-1mm:1mm", "--shape", "9x1")
     assert ended.code == 2
-    assert "the pixels of a PNG are equally spaced" in ended.err
+    assert "the pixels of a picture are equally spaced" in ended.err
     assert not list(tmp_path.iterdir())
 
 

@@ -167,7 +167,7 @@ def test_list_for_people(run: Run) -> None:
         (["IMAGE", "-o", "out.h5", "--with", "nlm", "--set", "patch=many"], 2, "nlm.patch: not a value"),
         (["IMAGE", "-o", "out.h5", "--with", "srad", "--set", "q0=roi"], 2, "srad.q0: cannot read 'roi'"),
         (["IMAGE", "-o", "out.h5", "--with", "srad", "--set", "q0=0mm:9mm@11mm:12mm"], 1, "outside the image"),
-        (["IMAGE", "-o", "out.png", "--with", "identity"], 2, "--output: unknown ending"),
+        (["IMAGE", "-o", "out.jpg", "--with", "identity"], 2, "--output: unknown ending"),
         (["IMAGE", "-o", "out.h5", "--with", "identity", "--png", "out.h5"], 2, "--png: unknown ending"),
         (["IMAGE", "-o", "no/out.h5", "--with", "identity"], 3, "its folder does not exist"),
         (["IMAGE", "-o", "out.h5", "--with", "identity", "--png", "no/out.png"], 3, "its folder does not exist"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = int(os.environ.get("USBEAM_FUZZ_SECONDS", "10"))
+SECONDS = int(os.environ.get("USBEAM_FUZZ_SECONDS", "60"))
 
 
 def test_no_reader_fails(tmp_path: Path) -> None:
